@@ -21,17 +21,15 @@ def printable(value: object) -> str:
     r"""Return the text of `value` on one line with nothing a terminal would act on.
 
     Control, bidi, separator and unassigned characters and lone surrogates become `\n`, `\t`, `\xNN` or
-    `\uNNNN`; a backslash becomes `\\`, so the escaping can be undone and no value can imitate it.
+    `\uNNNN`. A backslash stays one, since names of certificates have some; doing it twice changes nothing.
     """
     text = str(value)
-    if text.isascii() and text.isprintable() and "\\" not in text:
+    if text.isascii() and text.isprintable():
         return text
     return "".join(_shown(char) for char in text)
 
 
 def _shown(char: str) -> str:
-    if char == "\\":
-        return "\\\\"
     if unicodedata.category(char) not in _HIDDEN:
         return char
     named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char)
