@@ -1,0 +1,164 @@
+"""How `requests` connects: with our TLS, looking whom it reached before it says a word, every wait with an end."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from http.client import HTTPException, HTTPResponse
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from vmcatcher.transport.addresses import is_local
+from vmcatcher.transport.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
+    from urllib3 import HTTPConnectionPool
+    from urllib3 import HTTPResponse as Response
+
+_MOST_IDLE: Final = 16
+
+
+class IdleClosed(Exception):
+    """The server closed an idle connection just when we asked (RFC 9112 section 9.3.1)."""
+
+
+class LeadsInside(Exception):
+    """A connection to this machine, or to one that only this machine sees, where there must be none."""
+
+
+class HeaderTimeout(TimeoutError):
+    """The header of the answer took too long."""
+
+
+class HandshakeTimeout(TimeoutError):
+    """TLS, or the proxy before it, took too long."""
+
+
+class TunnelBroken(Exception):
+    """The proxy answered to CONNECT with something that is no HTTP."""
+
+
+class _StrictResponse(HTTPResponse):
+    def begin(self) -> None:
+        """Read the header; a length that is no number or not the only one is no reason to read until the end."""
+        super().begin()
+        lengths = {value.strip() for value in self.headers.get_all("Content-Length", [])}
+        if not self.chunked and (len(lengths) > 1 or not all(re.fullmatch(r"[0-9]{1,18}", one) for one in lengths)):
+            raise HTTPException("its Content-Length is no number, or there are several")
+
+
+class Plain(HTTPConnection):
+    """A connection that may lead anywhere; `leads_inside` says whether it does."""
+
+    response_class = _StrictResponse
+    may_lead_inside: ClassVar[bool] = True
+    leads_inside = False
+    _asked = False
+
+    def _new_conn(self) -> socket.socket:
+        self.sock = sock = super()._new_conn()  # noted at once: urllib3 closes it whatever comes next
+        self._asked = False
+        address = str(sock.getpeername()[0])
+        # An operator's proxy may well be on this machine, whatever led to the request.
+        self.leads_inside = self.proxy is None and is_local(address)
+        if self.leads_inside and not self.may_lead_inside:
+            raise LeadsInside(address)
+        return sock
+
+    def getresponse(self) -> Response:  # type: ignore[override]  # as in urllib3
+        """Return the answer once all of its header is there, within the time allowed for a single read."""
+        is_idle, self._asked = self._asked, True
+        with Watchdog(self.sock.fileno(), cast("float", self.timeout)) as watchdog:
+            try:
+                response = super().getresponse()
+            except (OSError, HTTPException) as exc:
+                if watchdog.has_cut:
+                    raise HeaderTimeout from exc
+                if is_idle and isinstance(exc, (ConnectionError, ssl.SSLEOFError)):
+                    raise IdleClosed from exc
+                raise
+            if watchdog.has_cut:  # and the header ends where it was cut
+                response.close()
+                raise HeaderTimeout
+        return response
+
+
+class Secure(Plain, HTTPSConnection):
+    """The same with TLS."""
+
+    _watchdog: Watchdog | None = None
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        self._watchdog = Watchdog(sock.fileno(), cast("float", self.timeout))
+        return sock
+
+    def connect(self) -> None:
+        """Connect, through the proxy if there is one, and agree on TLS; both within the time allowed for connecting."""
+        try:
+            super().connect()
+        except (OSError, HTTPException) as exc:
+            if isinstance(exc, TimeoutError) or (self._watchdog is not None and self._watchdog.has_cut):
+                raise HandshakeTimeout from exc
+            if isinstance(exc, HTTPException):
+                raise TunnelBroken from exc
+            raise
+        finally:
+            if self._watchdog is not None:
+                self._watchdog.dismiss()
+                self._watchdog = None
+        # urllib3 would warn at each request to whom TLS does not verify; we do so once.
+        self.is_verified = True
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection can be used again; not if TLS still holds bytes that nobody asked for."""
+        return super().is_connected and not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending())
+
+
+class _PlainOutside(Plain):
+    may_lead_inside = False
+
+
+class _SecureOutside(Secure):
+    may_lead_inside = False
+
+
+class Adapter(HTTPAdapter):
+    """Sends requests with one kind of TLS and keeps the connections for the next one. Safe to use from many threads.
+
+    Used without a `requests.Session`, which would read the bodies of redirects whatever their size, and keep cookies.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None, proxy_authorization: str | None, *, outside: bool) -> None:
+        """Take the TLS context and the header for the proxy; `outside` refuses connections that lead inside."""
+        self._context = context
+        self._proxy_authorization = proxy_authorization
+        self._plain = _PlainOutside if outside else Plain
+        self._secure = _SecureOutside if outside else Secure
+        super().__init__(pool_connections=_MOST_IDLE, pool_maxsize=_MOST_IDLE)
+
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> HTTPConnectionPool:
+        """Return where `requests` takes a connection from, made to open none but ours."""
+        pool = cast("HTTPConnectionPool", super().get_connection_with_tls_context(*args, **options))
+        pool.ConnectionCls = self._secure if pool.scheme == "https" else self._plain
+        return pool
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return what the proxy alone is told."""
+        del proxy
+        return {"Proxy-Authorization": self._proxy_authorization} if self._proxy_authorization else {}
+
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        """Return where a connection leads to, and with which TLS: always ours."""
+        place, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return place, {"ssl_context": self._context}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave our TLS context alone: here the CAs of certifi would be added to it."""
