@@ -1,0 +1,96 @@
+"""Image bytes by their SHA-512: whether they are there, whether they are still right, and where they go when not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Final
+
+from vmcatcher.errors.store import NotOurFile
+from vmcatcher.model.instant import view_stamp
+from vmcatcher.model.record import Fingerprint
+from vmcatcher.store import files
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from vmcatcher.model.identity import Sha512
+    from vmcatcher.store.layout import Layout
+
+_CHUNK: Final = 2**20
+
+
+def has_blob(layout: Layout, sha512: Sha512, size_bytes: int) -> bool:
+    """Tell whether the bytes are there, by name and size; whether they are still right is what a check tells."""
+    try:
+        found = os.lstat(layout.blob(sha512))
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size_bytes
+
+
+def fingerprint(layout: Layout, sha512: Sha512, now: datetime) -> Fingerprint | None:
+    """Return what the file system says of a blob now; None where nothing of that name is.
+
+    Something that is no regular file has a fingerprint, too: it is looked at, and found not to be the bytes.
+    """
+    try:
+        found = os.lstat(layout.blob(sha512))
+    except OSError:
+        return None
+    return Fingerprint(now, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def is_intact(layout: Layout, sha512: Sha512, size_bytes: int) -> bool:
+    """Read a blob and tell whether its bytes have the size and the digest of its name.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        StoreInputOutput: the disk could not deliver the bytes; that says nothing about them.
+    """
+    path = layout.blob(sha512)
+    try:
+        descriptor = files.open_regular(path)
+    except NotOurFile:
+        return False
+    digest = hashlib.sha512()
+    with files.reported(path), os.fdopen(descriptor, "rb", buffering=0) as source:
+        if os.fstat(descriptor).st_size != size_bytes:
+            return False
+        buffer = memoryview(bytearray(_CHUNK))
+        while count := source.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest() == sha512
+
+
+def quarantine(layout: Layout) -> str:
+    """Return the directory for bytes that are not what their name says, on the file system of the blobs."""
+    return layout.quarantine if layout.has_own_blobs else os.path.join(layout.blobs, "quarantine")
+
+
+def place_aside(layout: Layout, sha512: Sha512, now: datetime) -> str:
+    """Return where bytes that are not what their name says are to be put: a free place, relative to the store.
+
+    It is absolute where the blobs lie elsewhere: a file cannot be renamed across file systems.
+    """
+    place = os.path.join(quarantine(layout), f"{sha512}.{view_stamp(now)}.{secrets.token_hex(4)}")
+    return os.path.relpath(place, layout.root) if layout.has_own_blobs else place
+
+
+def set_aside(layout: Layout, sha512: Sha512, place: str) -> bool:
+    """Take bytes that are not what their name says out of the blobs; False when none are there. Doing it again is safe.
+
+    Raises:
+        StoreFull, StoreReadOnly, StoreInputOutput: they are where they were.
+    """
+    destination = os.path.join(layout.root, place)
+    if os.path.lexists(destination):
+        return False
+    files.make_directory(os.path.dirname(destination))
+    try:
+        files.retire(layout.blob(sha512), destination)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,41 @@
+"""The endorser documents."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from vmcatcher.model.endorser import Endorser, endorser_document, parse_endorser
+from vmcatcher.store import documents, files
+
+if TYPE_CHECKING:
+    from vmcatcher.store.layout import Layout
+
+
+def all_endorsers(layout: Layout) -> tuple[Endorser, ...]:
+    """Return every endorser in the order they were added.
+
+    Raises:
+        DocumentDamaged: one of the documents cannot be read; leaving it out could expire images.
+    """
+    found = (
+        documents.read_document(os.path.join(layout.endorsers, name), parse_endorser)
+        for name in files.names(layout.endorsers)
+        if name.endswith(".json")
+    )
+    return tuple(sorted((one for one in found if one), key=lambda one: (one.added, one.identifier)))
+
+
+def find_endorser(layout: Layout, identifier: str) -> Endorser | None:
+    """Return the endorser of that identifier, or None."""
+    return documents.read_document(layout.endorser(identifier), parse_endorser)
+
+
+def put_endorser(layout: Layout, endorser: Endorser) -> None:
+    """Keep the endorser (the commit of creating or changing one)."""
+    files.put_json(layout.endorser(endorser.identifier), endorser_document(endorser))
+
+
+def drop_endorser(layout: Layout, identifier: str) -> bool:
+    """Forget the endorser; return False when there was none."""
+    return files.drop(layout.endorser(identifier))

@@ -1,0 +1,410 @@
+"""The one module that makes, renames, links, unlinks and syncs names on disk.
+
+Four operations change the tree: `put`, `link`, `drop` and `adopt`. Each ends in one rename or unlink, and is on
+disk when it returns: the file first, then the directory that names it. A crash inside any of them leaves the old
+state plus at most one temporary name, which `sweep` removes later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+from typing import TYPE_CHECKING, Final
+
+from vmcatcher.errors.store import NotOurFile, StoreFull, StoreInputOutput, StoreReadOnly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FILE_MODE: Final = 0o644
+SECRET_MODE: Final = 0o600
+BLOB_MODE: Final = 0o444
+DIRECTORY_MODE: Final = 0o755
+# A temporary name starts with a dot, which no identifier does, and never ends like a committed file, so no reader
+# that looks for `*.json` or an image identifier can take one for the real thing.
+TEMPORARY: Final = ".tmp-"
+_OWN_TEMPORARY: Final = re.compile(r"\.tmp-[0-9]+-[0-9a-f]{16}")
+# What is left of a write this long after is of one that will not go on; also on a host whose processes we cannot see.
+LEFT_OVER_S: Final = 3600.0
+_LONGEST_DOCUMENT: Final = 64 * 2**20
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NOT_ALLOWED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+# NFS answers ESTALE for a name that was replaced on another host between lookup and open; looking again helps.
+_STALE_TRIES: Final = 10
+
+
+@contextlib.contextmanager
+def reported(path: str, *, needed_bytes: int | None = None) -> Iterator[None]:
+    """Turn an OSError about `path` into the error that says who has to do what.
+
+    FileNotFoundError and FileExistsError pass unchanged: callers decide what an absent or present name means.
+    """
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        if exc.errno in _NO_SPACE:
+            free = free_bytes(os.path.dirname(path))
+            raise StoreFull(path=path, needed_bytes=needed_bytes, free_bytes=free) from exc
+        if exc.errno in _NOT_ALLOWED:
+            raise StoreReadOnly(path=path, why=why) from exc
+        if exc.errno == errno.EISDIR:
+            raise NotOurFile(path=path, found="a directory") from exc
+        if exc.errno == errno.ENOTDIR:
+            raise NotOurFile(path=path, found="a file where a directory above it should be") from exc
+        if exc.errno == errno.EXDEV:
+            raise StoreReadOnly(path=path, why=f"{why} (both names have to be on one file system)") from exc
+        raise StoreInputOutput(path=path, why=why) from exc
+
+
+@contextlib.contextmanager
+def _written(path: str, *, needed_bytes: int | None = None) -> Iterator[None]:
+    """As `reported`; a name that is missing here is a directory that somebody removed while it was being written to."""
+    try:
+        with reported(path, needed_bytes=needed_bytes):
+            yield
+    except FileNotFoundError as exc:
+        raise StoreInputOutput(path=path, why="it, or the directory that it belongs in, is gone") from exc
+
+
+def free_bytes(directory: str) -> int | None:
+    """Return the bytes that this user may still write below `directory`, or None where that cannot be told."""
+    try:
+        status = os.statvfs(directory or ".")
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize
+
+
+def temporary_name() -> str:
+    """Return a fresh name that no other process uses; the process id in it tells whose left-over it is."""
+    return f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+
+
+@contextlib.contextmanager
+def _opened_directory(path: str) -> Iterator[int]:
+    # One descriptor for the whole operation: what is synced is the directory that was written to, even when
+    # somebody renames it meanwhile.
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, content: bytes | memoryview) -> None:
+    """Write every byte of `content`; a short write goes on where it stopped."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def put(path: str, content: bytes, *, mode: int = FILE_MODE) -> None:
+    """Make `path` hold exactly `content`, or leave it as it was.
+
+    The bytes are on disk before the name is, and the name is on disk before this returns.
+
+    Raises:
+        NotOurFile: a directory stands at `path`; it is left alone.
+        StoreFull, StoreReadOnly, StoreInputOutput: nothing has changed; the temporary file is gone again.
+    """
+    directory, name = os.path.split(path)
+    temporary = temporary_name()
+    with _written(path, needed_bytes=len(content)), _opened_directory(directory) as parent:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, mode, dir_fd=parent)
+        try:
+            try:
+                write_all(descriptor, content)
+                # Before the rename: a power cut must never leave the new name with no or half its bytes.
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            _forget(temporary, parent)
+            raise
+        # The name too: without it a power cut can forget a commit that an event has already been told for.
+        os.fsync(parent)
+
+
+def put_json(path: str, document: Mapping[str, object], *, mode: int = FILE_MODE) -> None:
+    """Put `document` as sorted, indented JSON that a person can read and `diff`."""
+    put(path, json_bytes(document), mode=mode)
+
+
+def json_bytes(document: object) -> bytes:
+    """Return `document` as the store writes JSON: UTF-8, sorted keys, one space of indent, newline at the end."""
+    return (json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+
+
+def link(target: str, path: str) -> None:
+    """Make `path` a symbolic link to `target`, replacing what link was there, in one rename.
+
+    Raises:
+        NotOurFile: a directory stands at `path`; it is left alone.
+        StoreFull, StoreReadOnly, StoreInputOutput: nothing has changed.
+    """
+    directory, name = os.path.split(path)
+    temporary = temporary_name()
+    with _written(path), _opened_directory(directory) as parent:
+        os.symlink(target, temporary, dir_fd=parent)
+        _settle(temporary, name, parent)
+
+
+def copy_in(source: str, path: str, *, hard: bool) -> None:
+    """Make `path` a hard link to (`hard`) or a synced copy of the regular file `source`, in one rename.
+
+    For views that are consumed without the blobs beside them. Raises as `link`.
+    """
+    directory, name = os.path.split(path)
+    temporary = temporary_name()
+    with _written(path), _opened_directory(directory) as parent:
+        if hard:
+            os.link(source, temporary, dst_dir_fd=parent)
+        else:
+            _copy(source, temporary, parent)
+        _settle(temporary, name, parent)
+        if hard:
+            # Where `path` was a hard link to `source` already, the rename did nothing: both are still there (POSIX).
+            _forget(temporary, parent)
+
+
+def _copy(source: str, temporary: str, parent: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, BLOB_MODE, dir_fd=parent)
+    try:
+        with os.fdopen(descriptor, "wb") as sink, os.fdopen(open_regular(source), "rb") as bytes_in:
+            shutil.copyfileobj(bytes_in, sink, 2**20)
+            sink.flush()
+            os.fsync(sink.fileno())
+    except BaseException:
+        _forget(temporary, parent)
+        raise
+
+
+def _settle(temporary: str, name: str, parent: int) -> None:
+    try:
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except BaseException:
+        _forget(temporary, parent)
+        raise
+    os.fsync(parent)
+
+
+def drop(path: str) -> bool:
+    """Remove the name `path`; return False when there was none.
+
+    Raises:
+        NotOurFile: a directory stands at `path`; those are never removed.
+        StoreReadOnly, StoreInputOutput: the name is still there.
+    """
+    directory, name = os.path.split(path)
+    with reported(path):
+        try:
+            with _opened_directory(directory) as parent:
+                os.unlink(name, dir_fd=parent)
+                os.fsync(parent)
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def adopt(path: str, destination: str) -> None:
+    """Turn the finished, synced file `path` into `destination`, read-only, in one rename.
+
+    Raises:
+        FileNotFoundError: `path` is gone.
+        NotOurFile: it is no regular file any more, or `destination` is a directory.
+        StoreFull, StoreReadOnly, StoreInputOutput: nothing has changed but the mode of `path`.
+    """
+    source_directory, source_name = os.path.split(path)
+    directory, name = os.path.split(destination)
+    with (
+        reported(destination),
+        _opened_directory(source_directory) as source_parent,
+        _opened_directory(directory) as parent,
+    ):
+        # Take the write bits away and add none: the umask of whoever began the download still holds.
+        found = os.stat(source_name, dir_fd=source_parent, follow_symlinks=False)
+        if not stat.S_ISREG(found.st_mode):
+            raise NotOurFile(path=path, found="something that is no regular file")
+        os.chmod(source_name, found.st_mode & BLOB_MODE, dir_fd=source_parent)
+        os.rename(source_name, name, src_dir_fd=source_parent, dst_dir_fd=parent)
+        os.fsync(parent)
+        os.fsync(source_parent)
+
+
+def make_directory(path: str, *, mode: int = DIRECTORY_MODE) -> bool:
+    """Make the directory `path` and those above it that are missing; return False when it was there already."""
+    if os.path.isdir(path):
+        return False
+    parent = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(parent):
+        make_directory(parent, mode=mode)
+    with _written(path):
+        try:
+            os.mkdir(path, mode)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise NotOurFile(path=path, found="something that is no directory") from None
+            return False
+        with _opened_directory(parent) as descriptor:
+            os.fsync(descriptor)
+    return True
+
+
+def drop_directory(path: str) -> bool:
+    """Remove the directory `path` if it is there and empty; return False when it stays."""
+    with reported(path):
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return False
+        except OSError as exc:
+            if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+        with _opened_directory(os.path.dirname(path)) as parent:
+            os.fsync(parent)
+    return True
+
+
+def retire(path: str, destination: str) -> None:
+    """Move a file or directory of ours to another name on the same file system, on disk when this returns."""
+    with reported(destination):
+        os.rename(path, destination)
+        for directory in {os.path.dirname(path), os.path.dirname(destination)}:
+            with _opened_directory(directory) as descriptor:
+                os.fsync(descriptor)
+
+
+def open_regular(path: str, flags: int = os.O_RDONLY, *, mode: int = FILE_MODE) -> int:
+    """Open `path`, which has to be a regular file, and return the descriptor.
+
+    A symbolic link, FIFO, device or directory planted there neither blocks nor leads elsewhere.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        NotOurFile: something else than a regular file is.
+    """
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    for attempt in range(_STALE_TRIES):
+        try:
+            descriptor = os.open(path, flags, mode)
+            break
+        except OSError as exc:
+            if exc.errno == errno.ELOOP:
+                raise NotOurFile(path=path, found="a symbolic link") from exc
+            if exc.errno in (errno.EISDIR, errno.ENXIO):
+                raise NotOurFile(path=path, found="a directory, FIFO or device") from exc
+            if exc.errno == errno.ESTALE and attempt < _STALE_TRIES - 1:
+                continue
+            with reported(path):
+                raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotOurFile(path=path, found="a directory, FIFO or device")
+    return descriptor
+
+
+def begin(path: str) -> int:
+    """Make the new regular file `path`, for a download that grows, and return its descriptor for reading and writing.
+
+    Raises:
+        FileExistsError: the name is taken.
+        StoreFull, StoreReadOnly, StoreInputOutput: there is no such file.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with _written(path):
+        return os.open(path, flags, FILE_MODE)
+
+
+def go_on(path: str) -> int:
+    """Open the regular file `path` that an earlier run began; return its descriptor. Raises as `open_regular`."""
+    return open_regular(path, os.O_RDWR)
+
+
+def clear(descriptor: int, path: str) -> None:
+    """Forget every byte of the open file `path` and stand at its beginning."""
+    with reported(path):
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+
+
+def sync(descriptor: int, path: str) -> None:
+    """Have the bytes of the open file `path` on disk.
+
+    Raises:
+        StoreFull, StoreInputOutput: they are not, and never will be: the kernel forgets what it could not write, so
+            that trying again would succeed without them. The file has to be made anew.
+    """
+    with reported(path):
+        os.fsync(descriptor)
+
+
+def read(path: str, *, limit_bytes: int = _LONGEST_DOCUMENT) -> bytes:
+    """Return the bytes of the regular file `path`, at most `limit_bytes` of them.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        NotOurFile: something else than a regular file is, or it is longer than any file of its kind may be.
+        StoreInputOutput: the disk could not deliver the bytes.
+    """
+    descriptor = open_regular(path)
+    with reported(path), os.fdopen(descriptor, "rb") as source:
+        content = source.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise NotOurFile(path=path, found=f"a file of more than {limit_bytes} bytes")
+    return content
+
+
+def names(directory: str) -> list[str]:
+    """Return the committed names in `directory`, sorted; an absent directory has none."""
+    with reported(directory):
+        try:
+            found = os.listdir(directory)
+        except FileNotFoundError:
+            return []
+    return sorted(name for name in found if not name.startswith(TEMPORARY))
+
+
+def directories(directory: str) -> list[str]:
+    """Return the names of the directories in `directory`, sorted; an absent directory has none."""
+    with reported(directory):
+        try:
+            with os.scandir(directory) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            return []
+
+
+def sweep(directory: str, *, now_s: float, older_s: float = LEFT_OVER_S) -> int:
+    """Remove temporary names that a crash left in `directory`; return how many.
+
+    Only names older than `older_s` seconds go, so that a writer of another host is never disturbed, and only names
+    that `temporary_name` could have made: the directory may be the operator's, with files of others in it.
+    """
+    removed = 0
+    with contextlib.suppress(FileNotFoundError), reported(directory), os.scandir(directory) as entries:
+        for entry in entries:
+            if not _OWN_TEMPORARY.fullmatch(entry.name) or entry.is_dir(follow_symlinks=False):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                if now_s - entry.stat(follow_symlinks=False).st_mtime > older_s:
+                    os.unlink(entry.path)
+                    removed += 1
+    return removed
+
+
+def _forget(temporary: str, parent: int) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(temporary, dir_fd=parent)

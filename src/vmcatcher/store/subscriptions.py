@@ -1,0 +1,209 @@
+"""The documents of one subscription: the decision, the password, the bookkeeping of fetching, the last verdict."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vmcatcher.errors.store import DocumentDamaged
+from vmcatcher.model import document as doc
+from vmcatcher.model.event import EventKind, OwedEvent
+from vmcatcher.model.identity import ImageId
+from vmcatcher.model.instant import instant_text
+from vmcatcher.model.subscription import Subscription, parse_subscription, subscription_document
+from vmcatcher.store import documents, files
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from vmcatcher.store.layout import Layout
+
+
+def subscribed(layout: Layout) -> tuple[str, ...]:
+    """Return the identifiers of all subscriptions, in the order of their names."""
+    return tuple(name for name in files.names(layout.subscriptions) if os.path.lexists(layout.subscription(name)))
+
+
+def all_subscriptions(layout: Layout) -> tuple[Subscription, ...]:
+    """Return every subscription in the order they were made.
+
+    Raises:
+        DocumentDamaged: one cannot be read; leaving it out could expire its images.
+    """
+    found = (find_subscription(layout, name) for name in subscribed(layout))
+    return tuple(sorted((one for one in found if one), key=lambda one: (one.added, one.identifier)))
+
+
+def find_subscription(layout: Layout, list_id: str) -> Subscription | None:
+    """Return the subscription to that list, or None."""
+    if not _is_name(list_id):
+        return None
+    found = documents.read_document(layout.subscription(list_id), parse_subscription)
+    if found is not None and found.identifier != list_id:
+        # Somebody's copy of a subscription: taken for one, it would fetch and list everything twice.
+        raise DocumentDamaged(path=layout.subscription(list_id), why=f"it is the one of {found.identifier}")
+    return found
+
+
+def _is_name(list_id: str) -> bool:
+    # What an operator typed may be anything; only a plain name may become part of a path.
+    return bool(list_id) and "/" not in list_id and "\0" not in list_id and list_id not in (".", "..")
+
+
+def put_subscription(layout: Layout, subscription: Subscription) -> None:
+    """Keep the decision (the commit of subscribing and of every edit)."""
+    files.make_directory(layout.subscription_directory(subscription.identifier))
+    files.put_json(layout.subscription(subscription.identifier), subscription_document(subscription))
+
+
+def drop_subscription(layout: Layout, list_id: str) -> None:
+    """Forget the subscription: its document first (the commit), then what lies beside it. The mark stays."""
+    files.drop(layout.subscription(list_id))
+    clear_directory(layout, list_id)
+
+
+def clear_directory(layout: Layout, list_id: str) -> None:
+    """Remove what a deleted subscription left; files of somebody else and their directory stay."""
+    for path in (
+        layout.secret(list_id),
+        layout.fetch(list_id),
+        layout.manifest(list_id),
+        layout.index(list_id),
+        layout.verdict(list_id),
+    ):
+        files.drop(path)
+    lists = layout.lists(list_id)
+    for name in files.names(lists):
+        if name.endswith((".smime", ".evidence")):
+            files.drop(os.path.join(lists, name))
+    files.drop_directory(lists)
+    files.drop_directory(layout.subscription_directory(list_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A password and the one origin (`scheme://host:port`) it may be sent to."""
+
+    password: str
+    origin: str
+
+    def __repr__(self) -> str:
+        return f"Secret(password=***, origin={self.origin!r})"
+
+
+def read_secret(layout: Layout, list_id: str) -> Secret | None:
+    """Return the password of the subscription, or None.
+
+    Raises:
+        DocumentDamaged: the file is readable by others: whoever did that may have read it already.
+    """
+    path = layout.secret(list_id)
+    try:
+        mode = stat.S_IMODE(os.stat(path, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return None
+    if mode & 0o077:
+        raise DocumentDamaged(path=path, why=f"others may read this password (mode {mode:04o}, 0600 expected)")
+    return documents.read_document(path, lambda found: Secret(doc.text(found, "password"), doc.text(found, "origin")))
+
+
+def has_secret(layout: Layout, list_id: str) -> bool:
+    """Tell whether the subscription has a password, without reading it."""
+    return os.path.lexists(layout.secret(list_id))
+
+
+def put_secret(layout: Layout, list_id: str, secret: Secret | None) -> None:
+    """Keep the password, readable by the owner only, or forget it."""
+    if secret is None:
+        files.drop(layout.secret(list_id))
+        return
+    document = {"format": 1, "password": secret.password, "origin": secret.origin}
+    files.put_json(layout.secret(list_id), document, mode=files.SECRET_MODE)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchNotes:
+    """Bookkeeping of one list's fetches; losing it costs one unconditional request and nothing else."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+    attempted: datetime | None = None
+    succeeded: datetime | None = None
+    error_id: str | None = None
+    error: str | None = None
+    told: tuple[ImageId, ...] | None = None
+    """Images that SubscriptionImageNew is not owed for; None when that is not known (then none is)."""
+    owed: tuple[tuple[ImageId, OwedEvent], ...] = ()
+
+
+def read_fetch_notes(layout: Layout, list_id: str) -> FetchNotes:
+    """Return the bookkeeping of the list; empty where it is missing or damaged, since nothing depends on it."""
+    try:
+        notes = documents.read_document(layout.fetch(list_id), _parse_notes)
+    except DocumentDamaged:
+        notes = None
+    return notes or FetchNotes()
+
+
+def _parse_notes(document: doc.Document) -> FetchNotes:
+    told = None if document.get("told") is None else tuple(ImageId(one) for one in doc.texts(document, "told"))
+    return FetchNotes(
+        doc.optional_text(document, "etag"),
+        doc.optional_text(document, "last_modified"),
+        doc.optional_instant(document, "attempted"),
+        doc.optional_instant(document, "succeeded"),
+        doc.optional_text(document, "error_id"),
+        doc.optional_text(document, "error"),
+        told,
+        tuple(_parse_owed(one) for one in doc.documents(document, "owed")),
+    )
+
+
+def _parse_owed(document: doc.Document) -> tuple[ImageId, OwedEvent]:
+    event = OwedEvent(EventKind.SUBSCRIPTION_IMAGE_NEW, doc.text(document, "id"), doc.number(document, "attempts"))
+    return ImageId(doc.text(document, "image")), event
+
+
+def put_fetch_notes(layout: Layout, list_id: str, notes: FetchNotes) -> None:
+    """Keep the bookkeeping of the list."""
+    files.put_json(
+        layout.fetch(list_id),
+        {
+            "format": 1,
+            "etag": notes.etag,
+            "last_modified": notes.last_modified,
+            "attempted": notes.attempted and instant_text(notes.attempted),
+            "succeeded": notes.succeeded and instant_text(notes.succeeded),
+            "error_id": notes.error_id,
+            "error": notes.error,
+            "told": None if notes.told is None else list(notes.told),
+            "owed": [{"image": image, "id": event.id, "attempts": event.attempts} for image, event in notes.owed],
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the last cache run found when it judged a snapshot's trust again; a projection for queries."""
+
+    snapshot: str
+    reason: str | None
+
+
+def read_verdict(layout: Layout, list_id: str) -> Verdict | None:
+    """Return the last verdict, or None where there is none that can be read."""
+    try:
+        return documents.read_document(
+            layout.verdict(list_id),
+            lambda found: Verdict(doc.text(found, "snapshot"), doc.optional_text(found, "reason")),
+        )
+    except DocumentDamaged:
+        return None
+
+
+def put_verdict(layout: Layout, list_id: str, verdict: Verdict) -> None:
+    """Keep a verdict that differs from the last one."""
+    if read_verdict(layout, list_id) != verdict:
+        files.put_json(layout.verdict(list_id), {"format": 1, "snapshot": verdict.snapshot, "reason": verdict.reason})
