@@ -1,0 +1,60 @@
+"""What every use case is given: the store, the one `now` of the run, and who takes locks."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vmcatcher.store import root
+from vmcatcher.store.locks import STORE_WAIT_S, Holder, hold, inherited_name
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from vmcatcher.errors import VmcatcherError
+    from vmcatcher.store.layout import Layout
+    from vmcatcher.store.locks import LockName
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run of one command on one store."""
+
+    layout: Layout
+    now: datetime
+    """The only time of the run: freshness, expiry and names are all judged by it."""
+    command: str
+    wait_s: float = 0.0
+    """How long to wait for another update or cache run to end."""
+    inherited_locks: frozenset[str] = frozenset()
+
+    def lock(self, name: LockName) -> AbstractContextManager[None]:
+        """Return the lock of the store for a `with` block.
+
+        Raises (on entry):
+            ForeignOwner: the store belongs to another user.
+            StoreHeld: another process has it.
+        """
+        root.demand_owner(self.layout)
+        wait_s = STORE_WAIT_S if name == "store" else self.wait_s
+        return hold(self.layout, name, Holder(self.command, self.now, self.inherited_locks), wait_s=wait_s)
+
+    def held_name(self, name: LockName) -> str:
+        """Return what a child process has to be told about a lock that this one holds."""
+        return inherited_name(self.layout, name)
+
+
+def new_event_id() -> str:
+    """Return a fresh identifier for an event; it stays the same however often the event is told."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing of a batch that was not done; the others were."""
+
+    subject: str
+    """What it was about: a list, an image, an event; printable."""
+    error: VmcatcherError

@@ -1,0 +1,32 @@
+"""Whether the operator still wants what a run, which may have downloaded for hours, is about to publish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmcatcher.errors import VmcatcherError
+from vmcatcher.store import endorsers, snapshots, subscriptions
+
+if TYPE_CHECKING:
+    from vmcatcher.model.record import CacheRecord
+    from vmcatcher.services.context import Context
+
+
+def is_still_wanted(context: Context, record: CacheRecord) -> bool:
+    """Tell whether the version is still selected, from the list that was judged, by an endorser who is still linked.
+
+    Call it under the store lock, together with the commit that depends on it. What is not wanted any more, or cannot
+    be told, is left to the next run, which judges everything anew.
+    """
+    try:
+        subscription = subscriptions.find_subscription(context.layout, record.list_id)
+        if subscription is None or record.image not in subscription.selected:
+            return False
+        snapshot = snapshots.current_snapshot(context.layout, record.list_id)
+        if snapshot is None or snapshot.name != record.snapshot:
+            return False
+        evidence = snapshots.read_evidence(snapshot)
+        linked = (endorsers.find_endorser(context.layout, one) for one in subscription.endorsers)
+        return any(one is not None and one.owns(evidence.signer, evidence.issuer) for one in linked)
+    except (VmcatcherError, FileNotFoundError):
+        return False
