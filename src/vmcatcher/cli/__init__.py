@@ -1,0 +1,1 @@
+"""The command lines: flags are parsed, one use case is called, its result is rendered."""

@@ -1,0 +1,101 @@
+"""The one place where errors become a line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Final
+
+from vmcatcher.errors import VmcatcherError
+from vmcatcher.errors.requests import OutputUnwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OUR_BUG: Final = 70
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+logger = logging.getLogger("main")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as systemd and cron send it: to be unwound like Ctrl-C, so that what is begun is put in order."""
+
+
+def _end_orderly() -> None:
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)
+
+
+def bounded(body: Callable[[], int], *, classic: bool, debug: bool = False) -> int:
+    """Run a command and return its exit code; whatever goes wrong becomes one line on stderr.
+
+    `classic` picks the classic exit codes. A traceback is shown only with `debug`.
+    """
+    # A log that cannot be written is no reason for a page of traceback on the operator's terminal.
+    logging.raiseExceptions = debug
+    _end_orderly()
+    try:
+        code = body()
+        _flush()
+    except VmcatcherError as error:
+        # Scripts of the noun-verb commands, which end with 1 for most refusals, go by the id.
+        text = error.one_line() if classic else f"{error.one_line()} [{error.id}]"
+        logger.error("%s", text, exc_info=debug)
+        return error.classic_exit if classic else error.exit_code
+    except Terminated:
+        logger.error("terminated")
+        return TERMINATED
+    except KeyboardInterrupt:
+        logger.error("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`).
+        leave_stdout()
+        return 0
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        logger.critical("internal error, please report it: %s (--debug shows where)", text, exc_info=debug)
+        return OUR_BUG
+    finally:
+        _let_go()
+    return code
+
+
+def _let_go() -> None:
+    # A refusal that was told keeps its own exit code, also where nobody takes what was printed before it.
+    with contextlib.suppress(OutputUnwritable):
+        try:
+            _flush()
+        except BrokenPipeError:
+            leave_stdout()
+
+
+def _flush() -> None:
+    """Write out what was printed.
+
+    Raises:
+        OutputUnwritable: stdout does not take it, as on a full disk.
+    """
+    if sys.stdout is None:  # the caller closed it
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        leave_stdout()
+        raise OutputUnwritable(path="stdout", why=exc.strerror or str(exc)) from exc
+
+
+def leave_stdout() -> None:
+    """Let go what stdout did not take."""
+    # Python writes the rest once more when it ends, and would complain in words and with an exit code of its own.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,163 @@
+"""vmcatcher_cache: make the cache hold what is endorsed and selected, and tell the cloud."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from vmcatcher import wiring
+from vmcatcher.cli.classic.common import Parser, Run, run_command
+from vmcatcher.errors.cache import ViewDirectoryMissing, ViewsCollide
+from vmcatcher.services.cache import CacheRequest, run_cache
+from vmcatcher.store.views import Views
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vmcatcher.services.cache import CacheReport
+    from vmcatcher.services.context import Context
+    from vmcatcher.store.views import LinkKind
+
+logger = logging.getLogger("main")
+_TRY_AGAIN = 75
+
+
+def _parser() -> Parser:
+    parser = Parser("vmcatcher_cache", "Download, check and expire images. Without an action: all three.")
+    action = parser.add_argument_group("actions")
+    action.add_argument("-D", "--download", action="store_true", help="download selected images; expires, too")
+    action.add_argument("-s", "--sha512", action="store_true", help="check the bytes of all cached images")
+    action.add_argument("-E", "--expire", action="store_true", help="expire images that are no longer endorsed")
+    place = parser.add_argument_group("directories and events")
+    place.add_argument("-C", "--cache-dir", dest="cache_directory", metavar="DIR", help="view of endorsed images")
+    place.add_argument("-p", "--partial-dir", dest="partial_directory", metavar="DIR",
+                       help="where new images are shown before they are available (default: DIR/partial)")  # fmt: skip
+    place.add_argument("-e", "--expired-dir", dest="expired_directory", metavar="DIR",
+                       help="view of expired images (default: DIR/expired)")  # fmt: skip
+    place.add_argument("--view-links", dest="view_links", choices=("symlink", "hardlink", "copy"),
+                       help="what the views are made of (default: symlink)")  # fmt: skip
+    place.add_argument("-x", "--execute", dest="cache_event", metavar="COMMAND", help="handler to run on each event")
+    place.add_argument("--event-timeout", dest="event_timeout", type=float, metavar="SECONDS",
+                       help="longest run of the handler (default: 10)")  # fmt: skip
+    place.add_argument("-c", "--cert-dir", dest="trust_directory", metavar="DIR", help="trust-anchor directory")
+    place.add_argument("--keep-until-replaced", dest="keep_until_replaced", action="store_true", default=None,
+                       help="keep an image whose replacement cannot be had")  # fmt: skip
+    return parser
+
+
+_FLAGS = (
+    "cache_directory",
+    "partial_directory",
+    "expired_directory",
+    "view_links",
+    "cache_event",
+    "event_timeout",
+    "trust_directory",
+    "keep_until_replaced",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run vmcatcher_cache and return its exit code."""
+    return run_command(_parser(), argv, _FLAGS, _run)
+
+
+def _run(run: Run) -> int:
+    download, check, expire = _actions(run)
+    typed = _typed_directories(run)
+    context = run.writing()
+    views = _views(run, context, typed)
+    request = CacheRequest(
+        views=views,
+        download=download,
+        expire=expire or download,
+        check=check is not None,
+        check_everything=check is True,
+        recheck_after=timedelta(seconds=run.settings.number("recheck_after")),
+        keep_until_replaced=run.settings.flag("keep_until_replaced"),
+    )
+    common = {
+        "VMCATCHER_CACHE_DIR_CACHE": views.cache,
+        "VMCATCHER_CACHE_DIR_DOWNLOAD": views.partial,
+        "VMCATCHER_CACHE_DIR_EXPIRE": views.expired,
+    }
+    teller = wiring.teller(run.settings, context, "cache_event", common, locks=("cache",))
+    with wiring.tools(run.settings, context) as tools:
+        return _code(run_cache(context, tools, teller, request))
+
+
+def _code(report: CacheReport) -> int:
+    for failure in report.failed:
+        logger.debug("failed: %s: %s", failure.subject, failure.error)
+    if not report.failed:
+        return 0
+    temporary = all(failure.error.exit_code == _TRY_AGAIN for failure in report.failed)
+    return _TRY_AGAIN if temporary else 1
+
+
+def _actions(run: Run) -> tuple[bool, bool | None, bool]:
+    """Return download, check, expire. A check that nobody asked for by name skips what was checked lately (False)."""
+    options = run.options
+    # Only the exact value 1 counts, as ever: a site may have `0` or `no` there to switch an action off.
+    download = options.download or run.settings.optional("action_download") == "1"
+    check = options.sha512 or run.settings.optional("action_check") == "1"
+    expire = options.expire or run.settings.optional("action_expire") == "1"
+    if not (download or check or expire):
+        logger.info("Defaulting actions as 'expire', 'sha512' and 'download'.")
+        return True, False, True
+    return download, True if check else None, expire
+
+
+def _typed_directories(run: Run) -> tuple[str, str, str] | None:
+    """Return the three directories exactly as they were given or defaulted; None for the views inside the store."""
+    given = run.settings.optional("cache_directory")
+    cache = given or "cache"
+    partial = run.settings.optional("partial_directory") or os.path.join(cache, "partial")
+    expired = run.settings.optional("expired_directory") or os.path.join(cache, "expired")
+    found = (cache, partial, expired)
+    if given is None and not all(os.path.isdir(path) for path in found):
+        named = run.settings.optional("partial_directory") or run.settings.optional("expired_directory")
+        if named is None:
+            if os.path.isdir(cache):
+                logger.info("./cache has no partial and expired: the views inside the store are used")
+            return None
+    for name, path, setting in zip(
+        ("cache-dir", "partial-dir", "expired-dir"), found, ("cache", "partial", "expired"), strict=True
+    ):
+        if run.settings.is_default(setting + "_directory"):
+            logger.info("Defaulting %s to '%s'.", name, path)
+    return found
+
+
+def _views(run: Run, context: Context, typed: tuple[str, str, str] | None) -> Views:
+    links: LinkKind = run.settings.text("view_links")  # type: ignore[assignment]  # one of the setting's choices
+    if typed is None:
+        return Views.inside(context.layout, links)
+    missing = [
+        ViewDirectoryMissing(kind=kind, path=path)
+        for kind, path in zip(("Cache", "Download", "Expired"), typed, strict=True)
+        if not os.path.isdir(path)
+    ]
+    for error in missing[:-1]:
+        logger.error("%s", error)
+    if missing:
+        raise missing[-1]
+    _demand_apart(context, typed)
+    return Views(*typed, links)
+
+
+def _demand_apart(context: Context, typed: tuple[str, str, str]) -> None:
+    """Return if each view has a directory of its own, none of those that the store keeps documents in.
+
+    Raises:
+        ViewsCollide: what one of them shows, another would take away.
+    """
+    layout = context.layout
+    own = {layout.endorsed, layout.partial, layout.expired}
+    taken = {os.path.realpath(path): "the store" for path in (layout.root, *layout.directories) if path not in own}
+    for kind, path in zip(("cache", "partial", "expired"), typed, strict=True):
+        other = taken.setdefault(os.path.realpath(path), kind)
+        if other != kind:
+            raise ViewsCollide(kind=kind, path=path, other=other)
