@@ -1,0 +1,203 @@
+"""The use cases that change a store, each as something that can be begun, broken off and done again.
+
+    stage = Stage(site, ACTS["fresh cache run"])  # prepared, played once undisturbed, and remembered
+    stage.reset(); stage.play()                   # again, from the same beginning
+    assert stage.differences() == {}              # the store is what it became when nothing disturbed the act
+
+What is compared is everything below the store but locks, the log of events, left-over temporary names and random
+identifiers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from support.site import LIST_ID, Result, Site, image_id
+
+_RANDOM = {"checked", "id", "set_aside", "etag", "attempted", "succeeded"}
+
+
+@dataclass(frozen=True)
+class Act:
+    """One use case: what is there before, and the command that is run."""
+
+    prepare: Callable[[Site], None]
+    command: Callable[[Site], Result]
+    is_update_next: bool = False
+    """Whether the next plain run is the same command and an update, which an operator runs in any case."""
+    is_rotten: bool = False
+    """Whether bytes are wrong before the act begins."""
+
+
+def _known_endorser(site: Site) -> None:
+    site.publish("1", site.image(1), site.image(2))
+    site.expect(0, "endorser", "-C", "-e", "alice", "--dn", site.alice.subject, "-I", site.alice.issuer)
+
+
+def _joined(site: Site) -> None:
+    site.join(site.image(1), site.image(2), site.image(3))
+    site.select(1, 2, 3)
+
+
+def _cached(site: Site) -> None:
+    _joined(site)
+    site.cache()
+
+
+def _with_news(site: Site) -> None:
+    _joined(site)
+    site.expect(0, "subscribe", "--imagelist-newimage-subscribe", "-u", LIST_ID)
+    site.publish("2", site.image(1, "2"), site.image(2), site.image(4))
+
+
+def _with_replacement(site: Site) -> None:
+    _cached(site)
+    site.publish("2", site.image(1, "2"), site.image(2))
+    site.expect(0, "subscribe", "-U")
+
+
+def _over(site: Site) -> None:
+    _cached(site)
+    site.now += timedelta(days=21)
+
+
+def _rotten(site: Site) -> None:
+    # Two identifiers share the bytes: both have to leave, the bytes are fetched once.
+    shared = site.image(1)
+    site.join(shared, {**site.image(2), **{key: shared[key] for key in ("hv:size", "hv:uri", "sl:checksum:sha512")}})
+    site.select(1, 2)
+    site.cache()
+    blob = Path(os.path.realpath(site.store / "endorsed" / image_id(1)))
+    blob.chmod(0o644)
+    blob.write_bytes(b"x" * blob.stat().st_size)
+    blob.chmod(0o444)
+
+
+def _cache(site: Site) -> Result:
+    return site.run("cache", "-x", f"cat >> {site.events}")
+
+
+def _update(site: Site) -> Result:
+    return site.run("subscribe", "-U", "-x", f"cat >> {site.events}")
+
+
+ACTS = {
+    "subscribe": Act(
+        _known_endorser, lambda site: site.run("subscribe", "-s", site.server.url("/list")), is_update_next=True
+    ),
+    "update": Act(_with_news, _update),
+    "select": Act(_joined, lambda site: site.run("image", "-r", "-u", image_id(2)), is_update_next=True),
+    "fresh cache run": Act(_joined, _cache),
+    "replacing cache run": Act(_with_replacement, _cache),
+    "expiring cache run": Act(_over, _cache),
+    "cache run that finds rot": Act(_rotten, _cache, is_rotten=True),
+}
+
+
+class Stage:
+    """An act on a site, as often as wanted from the same beginning."""
+
+    def __init__(self, site: Site, act: Act) -> None:
+        self.site = site
+        self.act = act
+        act.prepare(site)
+        site.told()
+        self._before = site.root / "before"
+        shutil.copytree(site.store, self._before, symlinks=True)
+        first = self.play()
+        assert first.code != 70, first
+        self.code = first.code
+        last = self.again()
+        assert last.code == 0, last
+        self.whole = portrait(site.store)
+        self.whole_story = self.story()
+
+    def reset(self) -> None:
+        """Have the store as it was before the act, and nothing told or asked for."""
+        shutil.rmtree(self.site.store)
+        shutil.copytree(self._before, self.site.store, symlinks=True)
+        self.site.events.unlink(missing_ok=True)
+        self.site.server.forget()
+
+    def play(self) -> Result:
+        """Run the command of the act."""
+        return self.act.command(self.site)
+
+    def again(self) -> Result:
+        """Do what is done next in any case, which finishes what is left to do."""
+        done = self.act.command(self.site)
+        return _update(self.site) if self.act.is_update_next and done.code == 0 else done
+
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """Return what is not as it is after the undisturbed act: path -> there, here."""
+        here = portrait(self.site.store)
+        paths = sorted(set(self.whole) | set(here))
+        return {
+            path: (self.whole.get(path), here.get(path)) for path in paths if self.whole.get(path) != here.get(path)
+        }
+
+    def story(self) -> dict[str, list[tuple[str, ...]]]:
+        """Return what was told of each image, in order, each event once however often it was told."""
+        told: dict[str, list[tuple[str, ...]]] = {}
+        seen: set[str] = set()
+        for event in self.site.noted():
+            if event["ID"] in seen or "DC_IDENTIFIER" not in event:
+                continue
+            seen.add(event["ID"])
+            facts = tuple(event.get(name, "") for name in ("TYPE", "HV_VERSION", "REASON", "FILENAME"))
+            told.setdefault(event["DC_IDENTIFIER"], []).append(facts)
+        return told
+
+
+def left_overs(store: Path) -> list[str]:
+    """Return what only a crash leaves: temporary names, downloads and notes about downloads."""
+    found = []
+    for directory, _, names in os.walk(store):
+        path = os.path.relpath(directory, store)
+        found += [os.path.join(path, name) for name in names if name.startswith(".tmp-") or path == "partial"]
+    return sorted(found)
+
+
+def portrait(store: Path) -> dict[str, Any]:
+    """Return what a store holds, without what differs from run to run: path -> content."""
+    found: dict[str, Any] = {}
+    for directory, _, names in os.walk(store):
+        relative = os.path.relpath(directory, store)
+        if relative.split("/")[0] in ("locks", "partial") or relative == "events/log":
+            continue
+        for name in names:
+            if not name.startswith(".tmp-"):
+                path = os.path.normpath(os.path.join(relative, name))
+                found[re.sub(r"\.[0-9a-f]{8}$", "", path)] = _content(Path(directory, name))
+    return found
+
+
+def _content(path: Path) -> Any:
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return re.sub(r"(quarantine/.*)\.[0-9a-f]{8}$", r"\1", f"-> {os.readlink(path)}")
+    content = path.read_bytes()
+    if path.name.endswith(".json") or path.name == "cache.index":
+        return _scrubbed(json.loads(content))
+    if path.name == "index.tsv":
+        # The first line says from which file, by its time, the index was made.
+        content = content.partition(b"\n")[2]
+    return f"{stat.S_IMODE(status.st_mode):04o} {hashlib.sha256(content).hexdigest()[:16]} {len(content)}"
+
+
+def _scrubbed(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {key: bool(value) if key in _RANDOM else _scrubbed(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [_scrubbed(one) for one in document]
+    return document
