@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def tell_new_images(context: Context, teller: Teller, list_id: str) -> None:
-    """Tell what is owed for one subscription. Without a handler nothing is owed: what is new counts as told."""
+    """Tell what is owed for one subscription. What an earlier run with a handler promised waits for one."""
+    if not teller.is_listening:
+        return
     notes = subscriptions.read_fetch_notes(context.layout, list_id)
     if not notes.owed:
         return
@@ -31,7 +33,7 @@ def tell_new_images(context: Context, teller: Teller, list_id: str) -> None:
         return
     for image, owed in notes.owed:
         variables = described.get(image)
-        if not teller.is_listening or variables is None or teller.tell(owed, variables):
+        if variables is None or teller.tell(owed, variables):
             _strike(context, list_id, image)
         else:
             tried = replace(owed, attempts=owed.attempts + 1)

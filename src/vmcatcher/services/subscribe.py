@@ -148,9 +148,10 @@ def _commit(
         endorsers.put_endorser(context.layout, endorser)
     if secret is not None:
         subscriptions.put_secret(context.layout, listed.identifier, secret)
-    subscriptions.put_subscription(context.layout, subscription)
+    # The mark goes first, too: a run killed behind the commit must not leave room for an older list.
     if taken.is_news:
         put_mark(context, listed, verified)
+    subscriptions.put_subscription(context.layout, subscription)
     known = tuple(image.identifier for image in listed.images)
     subscriptions.put_fetch_notes(context.layout, listed.identifier, FetchNotes(told=known))
     index.write_projections(context.layout, subscription)

@@ -133,7 +133,8 @@ def all_indexes(layout: Layout) -> tuple[SubscriptionIndex, ...]:
 def _source(layout: Layout, index: SubscriptionIndex) -> str:
     # Size and time of the decision the index was made from. A copy that changes times makes indexes stale, not wrong.
     found = os.stat(layout.subscription(index.identifier), follow_symlinks=False)
-    return f"{found.st_mtime_ns}:{found.st_size}"
+    # The count of lines tells an index that was torn at the end of one.
+    return f"{found.st_mtime_ns}:{found.st_size}:{len(index.images)}"
 
 
 def _index_text(index: SubscriptionIndex, source: str) -> str:

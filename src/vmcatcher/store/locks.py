@@ -14,6 +14,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.store import StoreHeld
 from vmcatcher.model.instant import instant_text
 from vmcatcher.store import files
@@ -105,5 +106,5 @@ def describe_holder(path: str) -> str:
     try:
         note = json.loads(files.read(path, limit_bytes=_LONGEST_NOTE))
         return f"{note['command']} (pid {note['pid']} on {note['host']}, since {note['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (VmcatcherError, OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -111,3 +111,9 @@ def test_next_update_writes_the_index_again(layout, path, joined):
 def test_index_of_no_subscription_is_none(layout):
     assert index.read_index(layout, "nobody") is None
     assert index.fresh_index(layout, "nobody") is None
+
+
+def test_index_torn_at_the_end_of_a_line_is_stale(layout, path):
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert index.fresh_index(layout, LIST_ID) is None
+    assert index.read_index(layout, LIST_ID) == made_anew(layout)

@@ -123,7 +123,7 @@ def test_missing_directory_of_locks_is_made_again(layout):
     assert taken(layout)
 
 
-@pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"pid": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"pid": 1}', b"\xff\xfe", b"x" * 5000])
 def test_torn_note_of_a_holder_costs_a_vague_message_only(tmp_path, note):
     (tmp_path / "cache.lock").write_bytes(note)
     assert describe_holder(str(tmp_path / "cache.lock")) == "another process"
