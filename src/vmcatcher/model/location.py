@@ -132,11 +132,6 @@ def move_refusal(old: Location, new: Location) -> str | None:
     return None
 
 
-def may_move(old: Location, new: Location) -> bool:
-    """Tell whether a list may move from `old` to `new`; `move_refusal` says why not."""
-    return move_refusal(old, new) is None
-
-
 def _parse(text: str, refuse: _Refusal) -> tuple[Location, UserInfo | None]:
     if not text:
         raise refuse("it is empty")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from vmcatcher.model.identity import Credential, OneLineName
+from vmcatcher.model.identity import OneLineName
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,3 @@ class VerifiedList:
     verified_at: datetime
     warnings: tuple[str, ...] = ()
     """What the operator should know although the list was accepted (a stale CRL that the settings allow, …)."""
-
-    def is_signed_by(self, credential: Credential) -> bool:
-        """Tell whether subject and issuer of the signer are the ones of `credential`."""
-        return self.signer.is_named(credential.subject) and self.issuer.is_named(credential.issuer)
