@@ -261,7 +261,7 @@ class _Run:
         self._signal_group(signal.SIGTERM)
         self._attend(selector, until)
         # What the handler started may outlive it and take its time to end: it has the same grace.
-        while self._signal_group(0):
+        while self._child.poll() is None or (self._signal_group(0) and _is_any_running(self._child.pid)):
             if self._clock() >= until:
                 self._kill_group()
                 break
@@ -283,3 +283,18 @@ class _Run:
         except PermissionError:
             pass  # it runs as another user by now (sudo)
         return True
+
+
+def _is_any_running(group: int) -> bool:
+    """Tell whether a member of the group runs, and has not just ended unnoticed by its parent (proc(5), stat).
+
+    The first process of a container often takes no notice of orphans; each would hold up the run.
+    """
+    if not os.path.exists("/proc/self/stat"):
+        return True
+    for number in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{number}/stat", "rb") as source:  # it may end meanwhile
+            state, _, its_group = source.read().rpartition(b")")[2].split()[:3]
+            if int(its_group) == group and state not in (b"Z", b"X"):
+                return True
+    return False

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from support.site import LIST_ID, Site, image_id
+
+LONGEST_WAIT = timedelta(hours=2)
 
 PROGRAMS = Path(sys.executable).parent
 POLICIES = {"refuse": (32, None), "accept": (0, 2), "subscribe": (0, 3)}
@@ -88,6 +91,7 @@ def test_it_is_told_again_with_its_identifier_until_it_is_taken(joined: Site):
     joined.publish("2", joined.image(1), joined.image(2))
     for _ in range(3):
         update(joined, handler=refusing(joined))
+        joined.now += LONGEST_WAIT
     update(joined)
     update(joined)
     events = joined.noted()
@@ -100,6 +104,7 @@ def test_it_is_given_up_after_five_attempts(joined: Site):
     joined.publish("2", joined.image(1), joined.image(2))
     for _ in range(7):
         update(joined, handler=refusing(joined))
+        joined.now += LONGEST_WAIT
     assert [event["ATTEMPT"] for event in joined.noted()] == ["1", "2", "3", "4", "5"]
     (path,) = (joined.store / "events" / "failed").iterdir()
     document = json.loads(path.read_text())

@@ -22,6 +22,7 @@ OF_IMAGE = {
     "DC_DESCRIPTION", "DC_IDENTIFIER", "DC_TITLE", "HV_HYPERVISOR", "HV_SIZE", "HV_URI", "HV_VERSION", "SL_ARCH",
     "SL_CHECKSUM_SHA512", "SL_COMMENTS", "SL_OS", "SL_OSVERSION", "IL_DC_IDENTIFIER", "VO",
 }  # fmt: skip
+LONGEST_WAIT = timedelta(hours=2)
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -245,9 +246,10 @@ def failing(site, kind, *, code=3):
     return f'cat >> {site.events}; [ "$VMCATCHER_EVENT_TYPE" != {kind} ] || exit {code}'
 
 
-def test_postfix_is_told_again_with_its_identifier_until_it_is_taken(joined: Site):
+def test_fault_97_postfix_is_told_again_with_its_identifier_until_it_is_taken(joined: Site):
     for _ in range(3):
         joined.expect(0, "cache", "-x", failing(joined, "AvailablePostfix"))
+        joined.now += LONGEST_WAIT
     joined.cache()
     joined.cache()
     events = [event for event in joined.noted() if event["TYPE"] == "AvailablePostfix"]
@@ -258,14 +260,35 @@ def test_postfix_is_told_again_with_its_identifier_until_it_is_taken(joined: Sit
     assert list(joined.endorsed()) == [image_id(1)], "state never waits for a handler"
 
 
+def test_wait_grows_with_each_refusal(joined: Site):
+    minutes = []
+    for minute in range(0, 200, 5):
+        joined.expect(0, "cache", "-x", failing(joined, "AvailablePostfix"))
+        minutes += [minute] * joined.told().count("AvailablePostfix 1")
+        joined.now += timedelta(minutes=5)
+    assert minutes == [0, 5, 10, 40, 160]
+
+
+def test_clock_that_was_wrong_holds_up_no_event(joined: Site):
+    before = joined.now
+    joined.now += timedelta(days=10)
+    for _ in range(2):
+        joined.expect(0, "cache", "-x", failing(joined, "AvailablePostfix"))
+    joined.now = before
+    joined.told()
+    joined.cache()
+    assert "AvailablePostfix 1" in joined.told()
+
+
 @pytest.mark.parametrize("kind", ["AvailablePostfix", "ExpirePostfix"])
-def test_after_five_attempts_the_event_is_kept_aside_with_all_that_is_needed(joined: Site, kind: str):
+def test_fault_97_after_five_attempts_the_event_is_kept_aside_with_all_that_is_needed(joined: Site, kind: str):
     if kind == "ExpirePostfix":
         joined.cache()
         withdraw(joined)
     for attempt in range(1, 8):
         result = joined.expect(0, "cache", "-x", failing(joined, kind))
         assert ("given up" in result.err) is (attempt == 5)
+        joined.now += LONGEST_WAIT
     events = [event for event in joined.noted() if event["TYPE"] == kind]
     assert [event["ATTEMPT"] for event in events] == ["1", "2", "3", "4", "5"]
     (document,) = failed(joined).values()
@@ -280,7 +303,7 @@ def test_after_five_attempts_the_event_is_kept_aside_with_all_that_is_needed(joi
 
 
 @pytest.mark.parametrize("handler", ["exit 1", "kill -9 $$", "/no/such/handler", "/etc/hostname"])
-def test_prefix_is_told_once_whatever_becomes_of_the_handler(joined: Site, handler: str):
+def test_fault_97_prefix_is_told_once_whatever_becomes_of_the_handler(joined: Site, handler: str):
     joined.run("cache", "-x", f"cat >> {joined.events}; {handler}")
     joined.run("cache", "-x", f"cat >> {joined.events}; {handler}")
     told = joined.told()
@@ -315,7 +338,7 @@ def test_available_that_was_not_taken_is_told_once_more_before_the_image_leaves(
     assert joined.told() == ["ProcessPrefix", "ProcessPostfix"]
 
 
-def test_new_version_is_told_after_the_old_one_is_known_to_have_left(joined: Site):
+def test_fault_98_new_version_is_told_after_the_old_one_is_known_to_have_left(joined: Site):
     # A cloud that takes an image out by its identifier would otherwise take the new version out.
     joined.cache()
     joined.publish("2", joined.image(1, "2"), joined.image(2))
@@ -333,6 +356,9 @@ def test_new_version_is_told_after_the_old_one_is_known_to_have_left(joined: Sit
     joined.expect(0, "cache", "-x", failing(joined, "ExpirePostfix"))
     assert joined.told() == ["ProcessPrefix", "ExpirePostfix 1", "ProcessPostfix"]
     joined.cache()
+    assert joined.told() == ["ProcessPrefix", "ProcessPostfix"], "after two refusals it waits, and so does the next one"
+    joined.now += LONGEST_WAIT
+    joined.cache()
     events = joined.noted()
     assert joined.told() == ["ProcessPrefix", "ExpirePostfix 1", "AvailablePostfix 1", "ProcessPostfix"]
     assert [event["ATTEMPT"] for event in events[1:3]] == ["3", "1"]
@@ -345,6 +371,7 @@ def test_new_version_is_told_once_the_old_event_is_given_up(joined: Site):
     joined.expect(0, "subscribe", "-U")
     for _ in range(5):
         joined.told()
+        joined.now += LONGEST_WAIT
         joined.expect(0, "cache", "-x", failing(joined, "ExpirePostfix"))
     assert joined.told() == ["ProcessPrefix", "ExpirePostfix 1", "AvailablePostfix 1", "ProcessPostfix"]
 

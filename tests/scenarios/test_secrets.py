@@ -51,7 +51,7 @@ def elsewhere() -> Iterator[Server]:
         yield server
 
 
-def test_credentials_in_the_uri_are_used_kept_and_taken_out_of_it(locked: Site):
+def test_fault_103_credentials_in_the_uri_are_used_kept_and_taken_out_of_it(locked: Site):
     locked.expect(0, "subscribe", "-s", _userinfo_uri(locked))
     locked.expect(0, "subscribe", "-U")
     assert _sent(locked.server) == [TOKEN, TOKEN]
@@ -86,7 +86,7 @@ def test_images_of_the_same_server_are_fetched_with_the_password(locked: Site):
     assert len(locked.endorsed()) == 1
 
 
-def test_images_of_another_server_are_fetched_without_the_password(site: Site, elsewhere: Server):
+def test_fault_104_images_of_another_server_are_fetched_without_the_password(site: Site, elsewhere: Server):
     elsewhere.publish("/image", b"bytes")
     site.publish("1", site.image(1, content=b"bytes", hv__uri=elsewhere.url("/image")))
     words = ("-e", "-s", _userinfo_uri(site), "--imagelist-newimage-subscribe")
@@ -98,7 +98,9 @@ def test_images_of_another_server_are_fetched_without_the_password(site: Site, e
 
 
 @pytest.mark.parametrize("words", [["--uri-username-set", "operator"], ["--uri-password-set", CANARY]])
-def test_credentials_stay_with_their_origin_when_the_list_moves(site: Site, elsewhere: Server, words: list[str]):
+def test_fault_104_credentials_stay_with_their_origin_when_the_list_moves(
+    site: Site, elsewhere: Server, words: list[str]
+):
     """Also a user name without a password: whoever can sign the list must not learn it at a place of his choice."""
     site.join(site.image(1))
     site.expect(0, "subscribe", "--uri-username-set", "operator", *words, "-u", LIST_ID)
@@ -124,7 +126,7 @@ def test_credentials_set_after_the_move_go_to_the_new_origin_only(site: Site, el
     assert _sent(site.server) == [None]
 
 
-def test_credentials_are_not_sent_after_a_redirect_to_another_origin(site: Site, elsewhere: Server):
+def test_fault_104_credentials_are_not_sent_after_a_redirect_to_another_origin(site: Site, elsewhere: Server):
     site.join(site.image(1))
     site.expect(0, "subscribe", "--uri-username-set", "operator", "--uri-password-set", CANARY, "-u", LIST_ID)
     elsewhere.publish("/list", site.publish("2", site.image(1)))
@@ -146,7 +148,7 @@ def test_password_of_a_list_in_a_file_is_no_obstacle(site: Site):
 
 
 @pytest.mark.parametrize("text", [f"{CANARY}\n", f"{CANARY}\r\nsecond line\n", CANARY])
-def test_password_file_holds_the_password_in_its_first_line(locked: Site, text: str):
+def test_fault_101_password_file_holds_the_password_in_its_first_line(locked: Site, text: str):
     path = locked.root / "password"
     path.write_text(text, encoding="utf-8", newline="")
     words = ("--uri-username-set", "operator", "--uri-password-file", str(path))
@@ -155,7 +157,7 @@ def test_password_file_holds_the_password_in_its_first_line(locked: Site, text: 
     assert result.err == ""
 
 
-def test_password_comes_from_stdin_once_for_all_selections(locked: Site, monkeypatch: pytest.MonkeyPatch):
+def test_fault_101_password_comes_from_stdin_once_for_all_selections(locked: Site, monkeypatch: pytest.MonkeyPatch):
     locked.expect(0, "subscribe", "-s", _userinfo_uri(locked))
     other = locked.server.url("/other")
     locked.publish("1", path="/other", dc__identifier="other-list", hv__uri=other)
@@ -210,14 +212,14 @@ def test_uri_may_hold_a_part_of_the_credentials(site: Site, userinfo: str):
     assert not (site.store / "subscriptions" / LIST_ID / "secret.json").exists()
 
 
-def test_password_on_the_command_line_is_warned_about(site: Site):
+def test_fault_101_password_on_the_command_line_is_warned_about(site: Site):
     site.join(site.image(1))
     result = site.expect(0, "subscribe", "--uri-password-set", CANARY, "-u", LIST_ID)
     assert result.err.startswith("WARNING")
     assert "--uri-password-file" in result.err
 
 
-def test_password_is_not_sent_over_plain_http_to_another_machine(site: Site):
+def test_fault_104_password_is_not_sent_over_plain_http_to_another_machine(site: Site):
     """192.0.2.1 is nobody's (RFC 5737): asking it would be an error of the test's own kind."""
     words = ("--uri-username-set", "operator", "--uri-password-set", CANARY)
     result = site.run("subscribe", "-s", "http://192.0.2.1/list", *words)
@@ -226,7 +228,7 @@ def test_password_is_not_sent_over_plain_http_to_another_machine(site: Site):
     assert "--uri-password-over-http" in result.err
 
 
-def test_password_is_sent_over_plain_http_where_that_is_allowed(site: Site):
+def test_fault_104_password_is_sent_over_plain_http_where_that_is_allowed(site: Site):
     uri = "http://outside.example/list"
     site.publish("1", site.image(1), hv__uri=uri)
     words = ("-e", "-s", uri, "--uri-username-set", "operator", "--uri-password-set", CANARY)
@@ -253,7 +255,7 @@ def test_permission_to_send_in_the_clear_is_kept_and_ends_with_the_password(site
     assert _decision(site)["password_over_http"] is False
 
 
-def test_secret_is_readable_by_its_owner_only_whatever_the_umask(site: Site):
+def test_fault_102_secret_is_readable_by_its_owner_only_whatever_the_umask(site: Site):
     site.join(site.image(1))
     before = os.umask(0)
     try:
@@ -264,7 +266,7 @@ def test_secret_is_readable_by_its_owner_only_whatever_the_umask(site: Site):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_secret_that_others_could_read_is_not_used(locked: Site):
+def test_fault_102_secret_that_others_could_read_is_not_used(locked: Site):
     locked.expect(0, "subscribe", "-s", _userinfo_uri(locked))
     (locked.store / "subscriptions" / LIST_ID / "secret.json").chmod(0o644)
     locked.server.forget()
@@ -276,7 +278,7 @@ def test_secret_that_others_could_read_is_not_used(locked: Site):
 
 @pytest.mark.parametrize(("words", "shown"), [([], "***"), (["--show-secrets"], CANARY)])
 @pytest.mark.parametrize("form", ["lines", "json"])
-def test_password_is_shown_only_where_it_is_asked_for(locked: Site, words: list[str], shown: str, form: str):
+def test_fault_103_password_is_shown_only_where_it_is_asked_for(locked: Site, words: list[str], shown: str, form: str):
     locked.expect(0, "subscribe", "-s", _userinfo_uri(locked))
     result = locked.expect(0, "subscribe", "-i", "-u", LIST_ID, "-f", form, *words)
     if form == "json":
@@ -327,7 +329,7 @@ def _with_canary(site: Site) -> Iterator[Result]:
     yield site.run("subscribe", "-vv", "-U")
 
 
-def test_password_is_in_its_own_file_and_nowhere_else(locked: Site):
+def test_fault_102_fault_103_fault_105_password_is_in_its_own_file_and_nowhere_else(locked: Site):
     locked.environment["VMCATCHER_SUB_EVENT"] = f"cat >> {locked.events}; env >> {locked.events}; exit 1"
     for number, result in enumerate(_with_canary(locked)):
         for form in _forms():

@@ -74,13 +74,13 @@ def test_handler_that_exits_with_zero_has_taken_the_event():
     ("command", "status"),
     [("exit 1", 1), ("exit 255", 255), ("/nonexistent/handler x", 127), ("no-such-command", 127), ("if", 2)],
 )
-def test_handler_that_fails_has_not_taken_the_event(command, status):
+def test_fault_97_handler_that_fails_has_not_taken_the_event(command, status):
     outcome = run(command)
     assert (outcome.exit_status, outcome.signal, outcome.timed_out) == (status, None, False)
     assert not outcome.delivered
 
 
-def test_handler_that_is_not_executable_has_not_taken_the_event(tmp_path):
+def test_fault_97_handler_that_is_not_executable_has_not_taken_the_event(tmp_path):
     handler = tmp_path / "handler"
     handler.write_text("#!/bin/sh\n")
     handler.chmod(0o644)
@@ -89,7 +89,7 @@ def test_handler_that_is_not_executable_has_not_taken_the_event(tmp_path):
     assert b"ermission denied" in outcome.output
 
 
-def test_handler_that_dies_of_a_signal_says_which():
+def test_fault_97_handler_that_dies_of_a_signal_says_which():
     outcome = run("kill -KILL $$")
     assert (outcome.exit_status, outcome.signal, outcome.timed_out) == (None, signal.SIGKILL, False)
     assert not outcome.delivered
@@ -284,7 +284,7 @@ def test_handler_need_not_read_its_input(command, size):
     assert outcome.output == b""
 
 
-def test_handler_inherits_no_descriptor_but_the_three():
+def test_fault_99_handler_inherits_no_descriptor_but_the_three():
     inheritable = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(inheritable, True)
     try:
@@ -319,7 +319,7 @@ def test_output_is_kept_up_to_64_kib(size, truncated):
     assert outcome.delivered
 
 
-def test_flood_of_output_is_dropped_without_keeping_it():
+def test_fault_96_flood_of_output_is_dropped_without_keeping_it():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcome = run("printf first; head -c 300000000 /dev/zero")
     assert outcome.delivered
@@ -328,7 +328,7 @@ def test_flood_of_output_is_dropped_without_keeping_it():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 * 1024
 
 
-def test_child_left_behind_with_the_output_open_is_not_waited_for(tmp_path):
+def test_fault_95_child_left_behind_with_the_output_open_is_not_waited_for(tmp_path):
     outcome = run(f"echo told; sleep 60 & echo $! > {tmp_path}/pid", timeout_s=20)
     pid = int((tmp_path / "pid").read_text())
     try:
@@ -340,7 +340,7 @@ def test_child_left_behind_with_the_output_open_is_not_waited_for(tmp_path):
         os.kill(pid, signal.SIGKILL)
 
 
-def test_child_left_behind_that_writes_for_ever_is_not_waited_for(tmp_path):
+def test_fault_95_fault_96_child_left_behind_that_writes_for_ever_is_not_waited_for(tmp_path):
     outcome = run(f"yes & echo $! > {tmp_path}/pid; sleep 0.1", timeout_s=20)
     pid = int((tmp_path / "pid").read_text())
     assert outcome.delivered
@@ -351,7 +351,7 @@ def test_child_left_behind_that_writes_for_ever_is_not_waited_for(tmp_path):
 # --- when it takes too long
 
 
-def test_handler_that_hangs_is_ended_at_its_limit():
+def test_fault_94_handler_that_hangs_is_ended_at_its_limit():
     outcome = run("echo begun; sleep 60", timeout_s=0.9)
     assert (outcome.timed_out, outcome.exit_status, outcome.signal) == (True, None, signal.SIGTERM)
     assert outcome.output == b"begun\n"
@@ -359,7 +359,7 @@ def test_handler_that_hangs_is_ended_at_its_limit():
     assert 0.9 <= outcome.duration_s < 5
 
 
-def test_handler_that_ignores_the_first_signal_is_killed_after_the_grace_time():
+def test_fault_94_handler_that_ignores_the_first_signal_is_killed_after_the_grace_time():
     outcome = run("trap '' TERM; sleep 60; sleep 60", timeout_s=0.9, grace_s=0.3)
     assert (outcome.timed_out, outcome.signal) == (True, signal.SIGKILL)
     assert 1.2 <= outcome.duration_s < 5
@@ -373,7 +373,7 @@ def test_handler_may_tidy_up_in_the_grace_time_but_has_not_taken_the_event():
 
 
 @pytest.mark.parametrize("ignored", ["", "trap '' TERM; "])
-def test_whole_group_is_ended_with_the_handler(tmp_path, ignored):
+def test_fault_94_whole_group_is_ended_with_the_handler(tmp_path, ignored):
     inner = f"{ignored}echo $$ > {tmp_path}/pid; sleep 60; sleep 60"
     (tmp_path / "inner").write_text(inner)
     outcome = run(f"sh {tmp_path}/inner & wait", timeout_s=1.2)
@@ -398,7 +398,7 @@ def test_handler_that_closed_its_pipes_and_hangs_is_ended_at_its_limit():
     assert (outcome.timed_out, outcome.signal) == (True, signal.SIGTERM)
 
 
-def test_handler_that_floods_for_ever_is_ended_at_its_limit():
+def test_fault_94_fault_96_handler_that_floods_for_ever_is_ended_at_its_limit():
     outcome = run("yes", timeout_s=0.9)
     assert outcome.timed_out
     assert len(outcome.output) == MOST_OUTPUT

@@ -15,7 +15,7 @@ from typing import Final
 
 from vmcatcher.errors.document import BadDocument
 from vmcatcher.model import document as doc
-from vmcatcher.model.event import EventKind, OwedEvent
+from vmcatcher.model.event import EventKind, OwedEvent, owed_document, parse_owed
 from vmcatcher.model.identity import ImageId, ListId, Sha512
 from vmcatcher.model.instant import instant_text
 
@@ -115,9 +115,9 @@ class CacheRecord:
         """Return the record with that event no longer owed."""
         return replace(self, owed=tuple(other for other in self.owed if other.id != event.id))
 
-    def tried(self, event: OwedEvent) -> CacheRecord:
-        """Return the record with one more attempt counted for that event."""
-        more = tuple(replace(own, attempts=own.attempts + 1) if own.id == event.id else own for own in self.owed)
+    def tried(self, event: OwedEvent, now: datetime) -> CacheRecord:
+        """Return the record with one more refused attempt counted for that event."""
+        more = tuple(own.refused(now) if own.id == event.id else own for own in self.owed)
         return replace(self, owed=more)
 
 
@@ -194,7 +194,7 @@ def record_document(record: CacheRecord) -> dict[str, object]:
         "expired": _text(record.expired),
         "expired_name": record.expired_name,
         "set_aside": record.set_aside,
-        "owed": [{"kind": own.kind.value, "id": own.id, "attempts": own.attempts} for own in record.owed],
+        "owed": [{"kind": own.kind.value, **owed_document(own)} for own in record.owed],
         "tries": record.tries,
         "tries_list": record.tries_list,
         "checked": None
@@ -257,7 +257,7 @@ def _parse_owed(document: doc.Document) -> OwedEvent:
         kind = EventKind(doc.text(document, "kind"))
     except ValueError as exc:
         raise BadDocument(field="owed.kind", expected="a known event") from exc
-    return OwedEvent(kind, doc.text(document, "id"), doc.number(document, "attempts"))
+    return parse_owed(document, kind)
 
 
 def _parse_fingerprint(document: doc.Document | None) -> Fingerprint | None:

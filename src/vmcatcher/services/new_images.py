@@ -20,31 +20,39 @@ if TYPE_CHECKING:
     from vmcatcher.store.subscriptions import FetchNotes
 
 
-def tell_new_images(context: Context, teller: Teller, list_id: str) -> None:
-    """Tell what is owed for one subscription. What an earlier run with a handler promised waits for one."""
+def tell_new_images(context: Context, teller: Teller, list_id: str, *, only: str | None = None) -> frozenset[str]:
+    """Tell what is owed for one subscription; return the identifiers of the events that were taken.
+
+    What an earlier run with a handler promised waits for one. `only` is the identifier of the one event to tell, and
+    to tell now, however long it should still wait.
+    """
+    taken: set[str] = set()
     if not teller.is_listening:
-        return
+        return frozenset()
     notes = subscriptions.read_fetch_notes(context.layout, list_id)
-    if not notes.owed:
-        return
-    described = _described(context, list_id)
+    meant = [
+        (image, owed) for image, owed in notes.owed if (owed.is_due(context.now) if only is None else owed.id == only)
+    ]
+    described = image_descriptions(context, list_id) if meant else None
     if described is None:
         # The list cannot be read just now: what is owed for it is told when it is there again.
-        return
-    for image, owed in notes.owed:
+        return frozenset()
+    for image, owed in meant:
         variables = described.get(image)
         if variables is None or teller.tell(owed, variables):
-            _strike(context, list_id, image)
+            strike(context, list_id, image)
+            taken |= set() if variables is None else {owed.id}
+            continue
+        tried = owed.refused(context.now)
+        if teller.is_exhausted(tried):
+            teller.give_up(tried, variables, "the handler never took it")
+            strike(context, list_id, image)
         else:
-            tried = replace(owed, attempts=owed.attempts + 1)
-            if teller.is_exhausted(tried):
-                teller.give_up(tried, variables, "the handler never took it")
-                _strike(context, list_id, image)
-            else:
-                _count(context, list_id, image, tried)
+            _count(context, list_id, image, tried)
+    return frozenset(taken)
 
 
-def _described(context: Context, list_id: str) -> dict[ImageId, dict[str, str]] | None:
+def image_descriptions(context: Context, list_id: str) -> dict[ImageId, dict[str, str]] | None:
     """Return the variables of every image of the current list; None where that cannot be read."""
     subscription = subscriptions.find_subscription(context.layout, list_id)
     try:
@@ -66,7 +74,9 @@ def _described(context: Context, list_id: str) -> dict[ImageId, dict[str, str]] 
     }
 
 
-def _strike(context: Context, list_id: str, image: ImageId) -> None:
+def strike(context: Context, list_id: str, image: ImageId) -> None:
+    """Forget that the event of an image is owed; the image counts as told."""
+
     def struck(notes: FetchNotes) -> FetchNotes:
         rest = tuple((other, owed) for other, owed in notes.owed if other != image)
         told = notes.told if notes.told is None else (*(one for one in notes.told if one != image), image)

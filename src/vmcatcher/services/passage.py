@@ -133,7 +133,7 @@ class Passage:
         if owed is None or not self._teller.is_listening:
             return
         if not self._teller.tell_record(owed, replace(record, reason=None), record.image):
-            tried = replace(owed, attempts=owed.attempts + 1)
+            tried = owed.refused(self._context.now)
             self._give_up(tried, replace(record, reason=None), "the image left before the handler took it")
         if self._behind.get(record.image) == record.number:
             del self._behind[record.image]
@@ -149,23 +149,27 @@ class Passage:
         for owed in record.owed:
             if self._behind.get(record.image, record.number) != record.number:
                 break
-            if self._teller.tell_record(owed, record, _filename(owed, record)):
+            if not owed.is_due(self._context.now):
+                logger.info("image %s: %s waits until %s", record.image, owed.kind.value, owed.not_before)
+                self._behind.setdefault(record.image, record.number)
+                break
+            if self._teller.tell_record(owed, record, filename_of(owed, record)):
                 record = self._put(record.struck(owed))
             else:
                 record = self._count(record, owed)
         return record
 
     def _count(self, record: CacheRecord, owed: OwedEvent) -> CacheRecord:
-        tried = replace(owed, attempts=owed.attempts + 1)
+        tried = owed.refused(self._context.now)
         if not self._teller.is_exhausted(tried):
             self._behind.setdefault(record.image, record.number)
-            return self._put(record.tried(owed))
+            return self._put(record.tried(owed, self._context.now))
         self._give_up(tried, record, "the handler never took it")
         return self._put(record.struck(owed))
 
     def _give_up(self, owed: OwedEvent, record: CacheRecord, why: str) -> None:
         reason = record.reason.value if record.reason else None
-        variables = {**record_variables(record), **about_file(_filename(owed, record), reason)}
+        variables = {**record_variables(record), **about_file(filename_of(owed, record), reason)}
         self._teller.give_up(owed, variables, why)
 
     def show_endorsed(self, record: CacheRecord) -> None:
@@ -192,7 +196,8 @@ class Passage:
         return record
 
 
-def _filename(owed: OwedEvent, record: CacheRecord) -> str:
+def filename_of(owed: OwedEvent, record: CacheRecord) -> str:
+    """Return the name in its view of the file that an event is about."""
     is_gone = owed.kind is EventKind.EXPIRE_POSTFIX
     return (record.expired_name if is_gone else None) or record.image
 

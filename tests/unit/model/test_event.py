@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from vmcatcher.model.event import EventKind, OwedEvent, about_file, event_variables, image_variables
@@ -108,3 +110,25 @@ def test_prefixes_and_the_frame_of_a_run_are_told_once():
         EventKind.EXPIRE_POSTFIX,
         EventKind.SUBSCRIPTION_IMAGE_NEW,
     }
+
+
+# -- the wait between attempts
+
+
+def test_each_refusal_is_counted_and_waits_longer():
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    event, waits = OwedEvent(EventKind.EXPIRE_POSTFIX, "id"), []
+    for _ in range(6):
+        event = event.refused(now)
+        waits.append(event.not_before and event.not_before - now)
+    assert waits == [None, *(timedelta(minutes=minutes) for minutes in (5, 30, 120, 120, 120))]
+    assert event.attempts == 6
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_due"), [(-200, True), (-121, True), (-1, True), (0, False), (119, False), (120, True), (999, True)]
+)
+def test_event_is_due_when_its_wait_is_over_or_was_never_ours(minutes: int, is_due: bool):
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    event = OwedEvent(EventKind.EXPIRE_POSTFIX, "id", 3).refused(now)
+    assert event.is_due(now + timedelta(minutes=minutes)) is is_due

@@ -120,7 +120,10 @@ def test_owed_event_is_found_by_kind_and_struck_by_identifier():
 
 def test_attempt_is_counted_for_that_event_alone():
     first, second = FULL.owed
-    assert FULL.tried(second).owed == (first, replace(second, attempts=1))
+    assert FULL.tried(second, NOW).owed == (first, replace(second, attempts=1))
+    twice = FULL.tried(second, NOW).tried(second, NOW)
+    assert twice.owed == (first, replace(second, attempts=2, not_before=NOW + timedelta(minutes=5)))
+    assert parse_record(record_document(twice)) == twice
 
 
 def test_same_file_is_told_by_everything_but_the_time_of_the_look():
