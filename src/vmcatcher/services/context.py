@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vmcatcher.store import root
+from vmcatcher.store.claims import break_claim
 from vmcatcher.store.locks import STORE_WAIT_S, Holder, hold, inherited_name
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Context:
     """The only time of the run: freshness, expiry and names are all judged by it."""
     command: str
     wait_s: float = 0.0
-    """How long to wait for another update or cache run to end."""
+    """How long to wait for another update or cache run to end; for a commit of another command never less than 30 s."""
     inherited_locks: frozenset[str] = frozenset()
 
     def lock(self, name: LockName) -> AbstractContextManager[None]:
@@ -38,8 +39,19 @@ class Context:
             StoreHeld: another process has it.
         """
         root.demand_owner(self.layout)
-        wait_s = STORE_WAIT_S if name == "store" else self.wait_s
+        # Everybody takes the store lock for a moment: giving up at once would make commands fail by chance.
+        wait_s = max(STORE_WAIT_S, self.wait_s) if name == "store" else self.wait_s
         return hold(self.layout, name, Holder(self.command, self.now, self.inherited_locks), wait_s=wait_s)
+
+    def break_claim(self, claim: str) -> bool:
+        """Break the claim on a lock that the operator names; return False where there is none of that name.
+
+        Raises:
+            ForeignOwner: the store belongs to another user.
+            ClaimInUse: the process that made it is running on this host.
+        """
+        root.demand_owner(self.layout)
+        return break_claim(self.layout, claim, Holder(self.command, self.now))
 
     def held_name(self, name: LockName) -> str:
         """Return what a child process has to be told about a lock that this one holds."""

@@ -1,23 +1,24 @@
 """Who may change what at the same time.
 
 Kernel locks: they are free the moment their holder dies, and a lock file is never removed, because a second process
-could then lock another file of the same name. Readers take none. Order: update, cache, store; no handler and no
-network read runs while the store lock is held.
+could then lock another file of the same name. A store that several hosts share has claims in their place; which of the
+two is written in its marker. Readers take none. Order: update, cache, store; no handler and no network read runs while
+the store lock is held.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
-import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+import stat
+from typing import TYPE_CHECKING, Final
 
-from vmcatcher.errors import VmcatcherError
-from vmcatcher.errors.store import StoreHeld
-from vmcatcher.model.instant import instant_text
-from vmcatcher.store import files
+from vmcatcher.errors.store import NotOurFile, StoreHeld
+from vmcatcher.store import files, root
+from vmcatcher.store.claims import claimed, lock_path
+from vmcatcher.store.holders import SOMEBODY, Holder, LockName, described, note_of, read_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,19 +26,10 @@ if TYPE_CHECKING:
 
     from vmcatcher.store.layout import Layout
 
-LockName = Literal["update", "cache", "store"]
+__all__ = ["STORE_WAIT_S", "Holder", "LockName", "describe_holder", "hold", "inherited_name"]
+
+logger = logging.getLogger(__name__)
 STORE_WAIT_S: Final = 30.0
-_LONGEST_NOTE: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who takes a lock: written into the lock file for whoever finds it held."""
-
-    command: str
-    since: datetime
-    inherited: frozenset[str] = frozenset()
-    """Locks that a parent process holds while it waits for this one: asking for them would wait for ever."""
 
 
 def inherited_name(layout: Layout, name: LockName) -> str:
@@ -61,13 +53,30 @@ def hold(layout: Layout, name: LockName, holder: Holder, *, wait_s: float) -> It
 
     Raises:
         StoreHeld: somebody else has it for longer than `wait_s` seconds, or a parent of this process does.
+        ClaimHeld: the store has claims, and whoever has this one is none of this host's processes.
+        NotOurFile: something else stands where the lock does.
     """
-    from filelock import Timeout, UnixFileLock  # noqa: PLC0415 - queries never lock; in a loop they must not pay for it
-
-    path = os.path.join(layout.locks, name + ".lock")
     if _is_inherited(layout, name, holder.inherited):
         raise StoreHeld(lock=name, holder="the vmcatcher run that called this handler")
     files.make_directory(layout.locks)
+    # Read each time: no caller can take the wrong kind by mistake.
+    kind = claimed if root.lock_kind(layout) == "claim" else _locked
+    with kind(layout, name, holder, wait_s=wait_s):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(layout: Layout, name: LockName, holder: Holder, *, wait_s: float) -> Iterator[None]:
+    from filelock import Timeout, UnixFileLock  # noqa: PLC0415 - queries never lock; in a loop they must not pay for it
+
+    path = lock_path(layout, name)
+    _demand_regular(path)
+    descriptors: list[int] = []
+
+    def note(descriptor: int) -> None:
+        descriptors.append(descriptor)
+        _note_holder(descriptor, holder)
+
     lock = UnixFileLock(
         path,
         timeout=wait_s,
@@ -75,36 +84,41 @@ def hold(layout: Layout, name: LockName, holder: Holder, *, wait_s: float) -> It
         poll_interval=0.05,
         fallback_to_soft=False,
         thread_local=False,
-        on_acquired=lambda descriptor: _note_holder(descriptor, holder),
+        on_acquired=note,
     )
     with files.reported(path):
         try:
             lock.acquire()
         except Timeout as exc:
-            raise StoreHeld(lock=name, holder=describe_holder(path)) from exc
+            raise StoreHeld(lock=name, holder=describe_holder(path, holder.since)) from exc
     try:
         yield
     finally:
+        if descriptors and os.fstat(descriptors[-1]).st_nlink == 0:
+            logger.warning("%s was removed while it was held; another run may have had the %s lock, too", path, name)
         lock.release()
 
 
+def _demand_regular(path: str) -> None:
+    # The library takes a FIFO for a lock file, on which no note can be written.
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise NotOurFile(path=path, found="something else, where a lock file should be")
+
+
 def _note_holder(descriptor: int, holder: Holder) -> None:
-    note = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "command": holder.command,
-        "since": instant_text(holder.since),
-    }
     # In place: the inode carries the lock, so it must not be exchanged. A torn note costs a vague message, no more.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        os.pwrite(descriptor, json.dumps(note_of(holder)).encode(), 0)
 
 
-def describe_holder(path: str) -> str:
-    """Return who wrote the lock file at `path`, in words."""
+def describe_holder(path: str, now: datetime) -> str:
+    """Return who wrote the lock file at `path`, in words, and how long ago it was at `now`."""
     try:
-        note = json.loads(files.read(path, limit_bytes=_LONGEST_NOTE))
-        return f"{note['command']} (pid {note['pid']} on {note['host']}, since {note['since']})"
-    except (VmcatcherError, OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return described(read_note(path), now)
+    except OSError:
+        return SOMEBODY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from vmcatcher.errors.demands import StrangersThere
 from vmcatcher.errors.store import BlobsMissing, ForeignOwner, StoreMissing, UnknownFormat
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT: Final = 1
-_LOCKS: Final = "kernel"
+LockKind = Literal["kernel", "claim"]
+LOCK_KINDS: Final[tuple[LockKind, ...]] = ("kernel", "claim")
 _BLOBS_MARKER: Final = "vmcatcher-blobs.json"
 
 
@@ -32,7 +33,7 @@ def find_store(root: str) -> Layout | None:
         marker = documents.read_json(path)
     except FileNotFoundError:
         return None
-    if marker.get("format") != FORMAT or marker.get("locks") != _LOCKS:
+    if marker.get("format") != FORMAT or marker.get("locks") not in LOCK_KINDS:
         raise UnknownFormat(path=path, found=f"{marker.get('format')} with {marker.get('locks')} locks")
     blobs = marker.get("blobs")
     if not isinstance(blobs, str):
@@ -41,6 +42,23 @@ def find_store(root: str) -> Layout | None:
         # Below an empty mount point everything would be fetched once more, onto the wrong disk.
         raise BlobsMissing(path=blobs, store=root)
     return Layout(root, blobs)
+
+
+def lock_kind(layout: Layout) -> LockKind:
+    """Return what the locks of the store are, as its marker says; a store that is about to be made has kernel locks.
+
+    Raises:
+        UnknownFormat: it has locks of a kind that this program does not know. None is taken for another.
+        DocumentDamaged: the marker cannot be read.
+    """
+    try:
+        found = documents.read_json(layout.marker).get("locks")
+    except FileNotFoundError:
+        return "kernel"
+    for kind in LOCK_KINDS:
+        if kind == found:
+            return kind
+    raise UnknownFormat(path=layout.marker, found=f"1 with {found} locks")
 
 
 def open_store(root: str) -> Layout:
@@ -55,12 +73,14 @@ def open_store(root: str) -> Layout:
     return layout
 
 
-def make_store(root: str, *, blobs: str | None = None, notes: Mapping[str, object] | None = None) -> Layout:
+def make_store(
+    root: str, *, blobs: str | None = None, locks: LockKind = "kernel", notes: Mapping[str, object] | None = None
+) -> Layout:
     """Return the layout of the store at `root`, made new where there was none.
 
     Directories that somebody removed from an existing store are made again. The marker is written last: a store that
-    was not made to the end is none yet, and making it again completes it. `notes` are what the marker of a new store
-    says besides; see `store.imports`.
+    was not made to the end is none yet, and making it again completes it. `locks` is the kind of locks of a new store,
+    and `notes` are what its marker says besides; see `store.imports`.
 
     Raises:
         StrangersThere: `root` holds files, but no store; vmcatcher does not move in with strangers.
@@ -78,8 +98,8 @@ def make_store(root: str, *, blobs: str | None = None, notes: Mapping[str, objec
             files.put_json(
                 os.path.join(layout.blobs, _BLOBS_MARKER), {"format": FORMAT, "store": os.path.abspath(root)}
             )
-        marker = {"format": FORMAT, "locks": _LOCKS, "blobs": blobs and layout.blobs}
-        files.put_json(layout.marker, {**(notes or {}), **marker})
+        marker = {"format": FORMAT, "locks": locks, "blobs": blobs and layout.blobs}
+        documents.put_document(layout.marker, {**(notes or {}), **marker})
     else:
         complete(layout)
     return layout
@@ -110,9 +130,13 @@ def demand_owner(layout: Layout) -> None:
 
     Raises:
         ForeignOwner: the store belongs to somebody else.
+        StoreMissing: it is gone, as when a handler removed it or the disk was unmounted during a run.
     """
     with files.reported(layout.root):
-        owner = os.stat(layout.root).st_uid
+        try:
+            owner = os.stat(layout.root).st_uid
+        except FileNotFoundError as exc:
+            raise StoreMissing(path=layout.root) from exc
     user = os.geteuid()
     if owner != user:
         raise ForeignOwner(path=layout.root, owner=_user_name(owner), user=_user_name(user))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vmcatcher.errors.store import StoreHeld
+from vmcatcher.errors.store import NotOurFile, StoreHeld, UnknownFormat
 from vmcatcher.store.locks import Holder, describe_holder, hold, inherited_name
 
 NOW = datetime(2026, 11, 23, 4, 23, 39, tzinfo=UTC)
@@ -53,7 +53,7 @@ def test_held_lock_is_refused_at_once_and_names_its_holder(layout, holder):
     assert caught.value.exit_code == 75
     assert f"pid {holder.pid}" in caught.value.holder
     assert "vmcatcher_cache" in caught.value.holder
-    assert "2026-01-02T00:00:00Z" in caught.value.holder
+    assert "since 2026-01-02T00:00:00Z, 325 d 4 h ago" in caught.value.holder
 
 
 def test_lock_is_free_the_moment_its_holder_is_killed(layout, holder):
@@ -123,13 +123,53 @@ def test_missing_directory_of_locks_is_made_again(layout):
     assert taken(layout)
 
 
-@pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"pid": 1}', b"\xff\xfe", b"x" * 5000])
+@pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"pid": 1}', b'{"pid": 0}', b"\xff\xfe", b"x" * 5000])
 def test_torn_note_of_a_holder_costs_a_vague_message_only(tmp_path, note):
     (tmp_path / "cache.lock").write_bytes(note)
-    assert describe_holder(str(tmp_path / "cache.lock")) == "another process"
+    assert describe_holder(str(tmp_path / "cache.lock"), NOW) == "another process"
 
 
 def test_note_of_a_longer_command_leaves_nothing_behind_a_shorter_one(layout):
     taken(layout, holder=Holder("vmcatcher_cache" * 20, NOW))
     taken(layout)
     json.loads(Path(layout.locks, "cache.lock").read_text())
+
+
+@pytest.mark.parametrize("plant", ["fifo", "directory", "symlink", "dangling"])
+def test_fault_84_what_is_no_lock_file_is_refused_and_blocks_nobody(layout, tmp_path, plant):
+    path = Path(layout.locks, "cache.lock")
+    victim = tmp_path / "victim"
+    match plant:
+        case "fifo":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case _:
+            path.symlink_to(victim)
+    if plant == "symlink":
+        victim.write_text("mine")
+    began = time.monotonic()
+    with pytest.raises(NotOurFile, match=r"cache\.lock"):
+        taken(layout, wait_s=20)
+    assert time.monotonic() - began < 1
+    assert not victim.exists() or victim.read_text() == "mine"
+
+
+def test_fault_26_holder_says_that_its_lock_file_was_removed(layout, caplog):
+    with hold(layout, "cache", HOLDER, wait_s=0):
+        Path(layout.locks, "cache.lock").unlink()
+        assert taken(layout), "a second holder gets in: lock files must not be removed"
+    assert "was removed while it was held" in caplog.text
+
+
+def test_holder_whose_lock_file_stayed_says_nothing(layout, caplog):
+    taken(layout)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("marker", ['{"format": 1, "locks": "unheard-of"}', '{"format": 1}'])
+def test_locks_of_an_unknown_kind_are_never_guessed(layout, marker):
+    Path(layout.marker).write_text(marker)
+    with pytest.raises(UnknownFormat):
+        taken(layout)
+    assert os.listdir(layout.locks) == []

@@ -69,7 +69,7 @@ def test_file_in_place_of_the_store_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [{"format": 2, "locks": "kernel"}, {"format": 1, "locks": "claim"}, {"format": 1}, {"locks": "kernel"}]
+    "content", [{"format": 2, "locks": "kernel"}, {"format": 1, "locks": "lease"}, {"format": 1}, {"locks": "kernel"}]
 )
 def test_unknown_format_is_refused_by_readers_and_writers(tmp_path, content):
     marker(tmp_path).write_text(json.dumps(content))
