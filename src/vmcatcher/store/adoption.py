@@ -88,13 +88,15 @@ def is_blob(layout: Layout, path: str, sha512: Sha512) -> bool:
 def adopt(layout: Layout, found: Found, *, may_copy: bool) -> Way | None:
     """Have the bytes of a file as a blob; return how it came to be, None where it would have to be a copy and may not.
 
-    The file keeps its name and its bytes; where the blob is its second name, nobody may write to either any more.
+    The file keeps its name and its bytes; where the blob is its second name, nobody may write to either any more. The
+    blob gets the time of now, however old the file is: until a record names it, its age is all that keeps it from
+    being pruned.
 
     Raises:
         FileNotAdopted: the file changed after it was looked at.
         StoreFull, StoreReadOnly, StoreInputOutput: about the store.
     """
-    if blobs.has_blob(layout, found.sha512, found.size_bytes):
+    if blobs.is_renewed(layout, found.sha512, found.size_bytes):
         return "there"
     files.make_directory(layout.partial)
     files.make_directory(os.path.dirname(layout.blob(found.sha512)))
@@ -117,9 +119,10 @@ def _link(layout: Layout, found: Found) -> bool:
     try:
         if not found.is_same(os.lstat(temporary)):
             raise _changed(found.path)
+        files.renew(temporary)
         descriptor = files.open_regular(temporary)
         try:
-            files.sync(descriptor, temporary)
+            files.finish(descriptor, temporary)
         finally:
             os.close(descriptor)
         files.adopt(temporary, layout.blob(found.sha512))
