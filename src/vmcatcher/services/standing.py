@@ -17,6 +17,8 @@ from vmcatcher.model.imagelist import parse_image_list
 from vmcatcher.model.plan import Standing
 from vmcatcher.model.record import Reason
 from vmcatcher.services.context import Failure
+from vmcatcher.services.newest import is_outrun
+from vmcatcher.services.repairing import lost_subscriptions
 from vmcatcher.store import endorsers, snapshots, subscriptions
 from vmcatcher.store.subscriptions import Verdict
 from vmcatcher.trust.verify import judge
@@ -51,10 +53,13 @@ def judge_all(context: Context, tools: Tools) -> Judged:
     """Return how every subscription stands; one that cannot be judged says so and never stops the others.
 
     Raises:
-        DocumentDamaged: an endorser cannot be read; leaving it out could expire images.
+        DocumentDamaged, DocumentLost: an endorser cannot be read; leaving it out could expire images.
     """
+    for lost in endorsers.lost(context.layout):
+        raise lost
     known = endorsers.all_endorsers(context.layout)
     subscribed, failed = _readable(context)
+    failed += lost_subscriptions(context)
     unread = frozenset(ListId(failure.subject) for failure in failed)
     standings: dict[ListId, Standing] = {}
     for subscription in subscribed:
@@ -89,6 +94,11 @@ def _readable(context: Context) -> tuple[list[Subscription], list[Failure]]:
 def _judge(context: Context, tools: Tools, subscription: Subscription, known: tuple[Endorser, ...]) -> Standing:
     snapshot = snapshots.current_snapshot(context.layout, subscription.identifier)
     if snapshot is None:
+        return Standing(subscription)
+    if is_outrun(context, subscription.identifier, snapshot):
+        logger.warning(
+            "subscription %s: its newest list is not here; the next update fetches it", subscription.identifier
+        )
         return Standing(subscription)
     signed = snapshots.read_signed(snapshot)
     try:

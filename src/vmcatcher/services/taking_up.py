@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vmcatcher.services.context import Context
     from vmcatcher.services.outcome import Outcome
     from vmcatcher.services.passage import Passage
+    from vmcatcher.services.repairing import Mender
     from vmcatcher.store.views import Views
 
 logger = logging.getLogger(__name__)
@@ -51,9 +52,9 @@ def sweep(context: Context, shown: Views) -> None:
     downloads.sweep(layout, now_s=now_s)
 
 
-def take_up(context: Context, passage: Passage, outcome: Outcome) -> TakenUp:
+def take_up(context: Context, passage: Passage, mender: Mender, outcome: Outcome) -> TakenUp:
     """Carry out what earlier runs left to do, owed events included, and return what is there."""
-    records, unreadable = _read(context, outcome)
+    records, unreadable = _read(context, mender, outcome)
     rotten = _finish_putting_aside(context, passage, records, outcome)
     done = [record if record.sha512 in rotten else _taken_up(context, passage, record, outcome) for record in records]
     return TakenUp(
@@ -100,15 +101,19 @@ def drop_strays(
             outcome.fail(os.path.basename(path), error)
 
 
-def _read(context: Context, outcome: Outcome) -> tuple[list[CacheRecord], frozenset[str]]:
+def _read(context: Context, mender: Mender, outcome: Outcome) -> tuple[list[CacheRecord], frozenset[str]]:
     records: list[CacheRecord] = []
     unreadable: set[str] = set()
     for image in cache.cached_images(context.layout):
         found, errors = cache.readable_records(context.layout, image)
         records.extend(found)
         for error in errors:
-            outcome.fail(image, error)
-            unreadable.add(image)
+            record, said = mender.mend_record(image, error)
+            outcome.fail(image, said)
+            if record is not None:
+                records.append(record)
+            elif said is error:
+                unreadable.add(image)
     return records, frozenset(unreadable)
 
 

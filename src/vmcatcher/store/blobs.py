@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from vmcatcher.model.identity import Sha512
+    from vmcatcher.model.record import CacheRecord
     from vmcatcher.store.layout import Layout
 
 _CHUNK: Final = 2**20
@@ -29,6 +30,30 @@ def has_blob(layout: Layout, sha512: Sha512, size_bytes: int) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(found.st_mode) and found.st_size == size_bytes
+
+
+def is_renewed(layout: Layout, sha512: Sha512, size_bytes: int) -> bool:
+    """Tell whether the bytes are there, by name and size, and have them count as new from now on.
+
+    Whoever adopts them may take a while until a record names them; meanwhile nothing else keeps them from being pruned.
+
+    Raises:
+        StoreReadOnly, StoreInputOutput: their time is what it was.
+    """
+    if not has_blob(layout, sha512, size_bytes):
+        return False
+    try:
+        files.renew(layout.blob(sha512))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def bytes_of(layout: Layout, record: CacheRecord) -> str:
+    """Return where the bytes of a version are: among the blobs, or where corrupt ones were put aside."""
+    if record.set_aside is not None:
+        return os.path.join(layout.root, record.set_aside)
+    return layout.blob(record.sha512)
 
 
 def fingerprint(layout: Layout, sha512: Sha512, now: datetime) -> Fingerprint | None:

@@ -84,4 +84,4 @@ def next_number(layout: Layout, image: ImageId) -> int:
 def put_record(layout: Layout, record: CacheRecord) -> None:
     """Keep the record with what is owed for it (the commit of every step of an image)."""
     files.make_directory(layout.records(record.image))
-    files.put_json(layout.record(record.image, record.number), record_document(record))
+    documents.put_document(layout.record(record.image, record.number), record_document(record))

@@ -6,9 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from vmcatcher.model.endorser import Endorser, endorser_document, parse_endorser
-from vmcatcher.store import documents, files
+from vmcatcher.store import aside, documents, files
 
 if TYPE_CHECKING:
+    from vmcatcher.errors.store import DocumentLost
     from vmcatcher.store.layout import Layout
 
 
@@ -26,6 +27,13 @@ def all_endorsers(layout: Layout) -> tuple[Endorser, ...]:
     return tuple(sorted((one for one in found if one), key=lambda one: (one.added, one.identifier)))
 
 
+def lost(layout: Layout) -> list[DocumentLost]:
+    """Return, for every endorser whose document was damaged and is not there again, what to say about it."""
+    names = (name for name in files.names(layout.endorsers) if name.endswith(".json" + aside.LOST))
+    found = (aside.loss(os.path.join(layout.endorsers, name.removesuffix(aside.LOST))) for name in names)
+    return [one for one in found if one is not None]
+
+
 def find_endorser(layout: Layout, identifier: str) -> Endorser | None:
     """Return the endorser of that identifier, or None."""
     return documents.read_document(layout.endorser(identifier), parse_endorser)
@@ -33,9 +41,13 @@ def find_endorser(layout: Layout, identifier: str) -> Endorser | None:
 
 def put_endorser(layout: Layout, endorser: Endorser) -> None:
     """Keep the endorser (the commit of creating or changing one)."""
-    files.put_json(layout.endorser(endorser.identifier), endorser_document(endorser))
+    path = layout.endorser(endorser.identifier)
+    documents.put_document(path, endorser_document(endorser))
+    aside.forget_loss(path)
 
 
 def drop_endorser(layout: Layout, identifier: str) -> bool:
     """Forget the endorser; return False when there was none."""
-    return files.drop(layout.endorser(identifier))
+    is_dropped = files.drop(layout.endorser(identifier))
+    aside.forget_loss(layout.endorser(identifier))
+    return is_dropped

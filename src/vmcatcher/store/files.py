@@ -17,7 +17,14 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, Final
 
-from vmcatcher.errors.store import NotOurFile, StoreFull, StoreInputOutput, StoreReadOnly
+from vmcatcher.errors.store import (
+    NoDirectoryThere,
+    NotOurFile,
+    StoreFull,
+    StoreInputOutput,
+    StoreReadOnly,
+    StoreUnreadable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,6 +73,16 @@ def reported(path: str, *, needed_bytes: int | None = None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _read(path: str) -> Iterator[None]:
+    """As `reported`, for what is only read: a refusal is about reading."""
+    try:
+        with reported(path):
+            yield
+    except StoreReadOnly as exc:
+        raise StoreUnreadable(path=path, why=exc.why) from exc.__cause__
+
+
+@contextlib.contextmanager
 def _written(path: str, *, needed_bytes: int | None = None) -> Iterator[None]:
     """As `reported`; a name that is missing here is a directory that somebody removed while it was being written to."""
     try:
@@ -93,11 +110,21 @@ def temporary_name() -> str:
 def _opened_directory(path: str) -> Iterator[int]:
     # One descriptor for the whole operation: what is synced is the directory that was written to, even when
     # somebody renames it meanwhile.
-    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = _open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _open(path: str, flags: int, mode: int = FILE_MODE) -> int:
+    for _ in range(_STALE_TRIES - 1):
+        try:
+            return os.open(path, flags, mode)
+        except OSError as exc:
+            if exc.errno != errno.ESTALE:
+                raise
+    return os.open(path, flags, mode)
 
 
 def write_all(descriptor: int, content: bytes | memoryview) -> None:
@@ -219,12 +246,12 @@ def drop(path: str) -> bool:
 
 
 def adopt(path: str, destination: str) -> None:
-    """Turn the finished, synced file `path` into `destination`, read-only, in one rename.
+    """Turn the finished file `path` into `destination`, in one rename.
 
     Raises:
         FileNotFoundError: `path` is gone.
         NotOurFile: it is no regular file any more, or `destination` is a directory.
-        StoreFull, StoreReadOnly, StoreInputOutput: nothing has changed but the mode of `path`.
+        StoreFull, StoreReadOnly, StoreInputOutput: nothing has changed.
     """
     source_directory, source_name = os.path.split(path)
     directory, name = os.path.split(destination)
@@ -233,14 +260,23 @@ def adopt(path: str, destination: str) -> None:
         _opened_directory(source_directory) as source_parent,
         _opened_directory(directory) as parent,
     ):
-        # Take the write bits away and add none: the umask of whoever began the download still holds.
         found = os.stat(source_name, dir_fd=source_parent, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
             raise NotOurFile(path=path, found="something that is no regular file")
-        os.chmod(source_name, found.st_mode & BLOB_MODE, dir_fd=source_parent)
         os.rename(source_name, name, src_dir_fd=source_parent, dst_dir_fd=parent)
         os.fsync(parent)
         os.fsync(source_parent)
+
+
+def renew(path: str) -> None:
+    """Give the file `path` the time of now, as if it had just been written: somebody relies on it from here on.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        StoreReadOnly, StoreInputOutput: its time is what it was.
+    """
+    with reported(path):
+        os.utime(path, follow_symlinks=False)
 
 
 def make_directory(path: str, *, mode: int = DIRECTORY_MODE) -> bool:
@@ -257,6 +293,10 @@ def make_directory(path: str, *, mode: int = DIRECTORY_MODE) -> bool:
             if not os.path.isdir(path):
                 raise NotOurFile(path=path, found="something that is no directory") from None
             return False
+        except FileNotFoundError as exc:
+            if os.path.isdir(parent):
+                raise NoDirectoryThere(path=path, above=parent) from exc
+            raise
         with _opened_directory(parent) as descriptor:
             os.fsync(descriptor)
     return True
@@ -287,6 +327,18 @@ def retire(path: str, destination: str) -> None:
                 os.fsync(descriptor)
 
 
+def set_mode(path: str, mode: int) -> None:
+    """Give the file or directory at `path` itself, never what a link leads to, these permissions."""
+    with reported(path):
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                raise NotOurFile(path=path, found="a symbolic link")
+            os.chmod(f"/proc/self/fd/{descriptor}", mode)
+        finally:
+            os.close(descriptor)
+
+
 def open_regular(path: str, flags: int = os.O_RDONLY, *, mode: int = FILE_MODE) -> int:
     """Open `path`, which has to be a regular file, and return the descriptor.
 
@@ -297,19 +349,15 @@ def open_regular(path: str, flags: int = os.O_RDONLY, *, mode: int = FILE_MODE) 
         NotOurFile: something else than a regular file is.
     """
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    for attempt in range(_STALE_TRIES):
-        try:
-            descriptor = os.open(path, flags, mode)
-            break
-        except OSError as exc:
-            if exc.errno == errno.ELOOP:
-                raise NotOurFile(path=path, found="a symbolic link") from exc
-            if exc.errno in (errno.EISDIR, errno.ENXIO):
-                raise NotOurFile(path=path, found="a directory, FIFO or device") from exc
-            if exc.errno == errno.ESTALE and attempt < _STALE_TRIES - 1:
-                continue
-            with reported(path):
-                raise
+    try:
+        descriptor = _open(path, flags, mode)
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise NotOurFile(path=path, found="a symbolic link") from exc
+        if exc.errno in (errno.EISDIR, errno.ENXIO):
+            raise NotOurFile(path=path, found="a directory, FIFO or device") from exc
+        with reported(path) if flags & os.O_ACCMODE else _read(path):
+            raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise NotOurFile(path=path, found="a directory, FIFO or device")
@@ -329,7 +377,19 @@ def begin(path: str) -> int:
 
 
 def go_on(path: str) -> int:
-    """Open the regular file `path` that an earlier run began; return its descriptor. Raises as `open_regular`."""
+    """Open the regular file `path` that an earlier run began; return its descriptor. Raises as `open_regular`.
+
+    One that was finished, but not adopted before that run was killed, may be written to again.
+    """
+    descriptor = open_regular(path)
+    try:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        # Only root may open a read-only file for writing: for everybody else that download would never come to its end.
+        if not mode & stat.S_IWUSR:
+            with reported(path):
+                os.chmod(descriptor, mode | stat.S_IWUSR)
+    finally:
+        os.close(descriptor)
     return open_regular(path, os.O_RDWR)
 
 
@@ -340,14 +400,18 @@ def clear(descriptor: int, path: str) -> None:
         os.lseek(descriptor, 0, os.SEEK_SET)
 
 
-def sync(descriptor: int, path: str) -> None:
-    """Have the bytes of the open file `path` on disk.
+def finish(descriptor: int, path: str) -> None:
+    """Have the bytes of the open file `path` on disk, and nobody write to it any more, as `adopt` wants it.
 
     Raises:
+        StoreReadOnly: it belongs to somebody else.
         StoreFull, StoreInputOutput: they are not, and never will be: the kernel forgets what it could not write, so
             that trying again would succeed without them. The file has to be made anew.
     """
     with reported(path):
+        # Take the write bits away and add none: the umask of whoever began the download still holds. Before the sync,
+        # which takes the mode along: else a power cut could leave a blob that may be written to.
+        os.chmod(descriptor, os.fstat(descriptor).st_mode & BLOB_MODE)
         os.fsync(descriptor)
 
 
@@ -360,7 +424,7 @@ def read(path: str, *, limit_bytes: int = _LONGEST_DOCUMENT) -> bytes:
         StoreInputOutput: the disk could not deliver the bytes.
     """
     descriptor = open_regular(path)
-    with reported(path), os.fdopen(descriptor, "rb") as source:
+    with _read(path), os.fdopen(descriptor, "rb") as source:
         content = source.read(limit_bytes + 1)
     if len(content) > limit_bytes:
         raise NotOurFile(path=path, found=f"a file of more than {limit_bytes} bytes")
@@ -369,7 +433,7 @@ def read(path: str, *, limit_bytes: int = _LONGEST_DOCUMENT) -> bytes:
 
 def names(directory: str) -> list[str]:
     """Return the committed names in `directory`, sorted; an absent directory has none."""
-    with reported(directory):
+    with _read(directory):
         try:
             found = os.listdir(directory)
         except FileNotFoundError:
@@ -379,7 +443,7 @@ def names(directory: str) -> list[str]:
 
 def directories(directory: str) -> list[str]:
     """Return the names of the directories in `directory`, sorted; an absent directory has none."""
-    with reported(directory):
+    with _read(directory):
         try:
             with os.scandir(directory) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))

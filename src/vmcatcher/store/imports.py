@@ -11,7 +11,7 @@ from vmcatcher.errors.store import DocumentDamaged
 from vmcatcher.model import document as doc
 from vmcatcher.model.identity import Sha512
 from vmcatcher.model.instant import instant_text
-from vmcatcher.store import documents, files
+from vmcatcher.store import documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,7 @@ def begin(layout: Layout, database: str) -> None:
     """Note that an import into an existing store has begun. Call under the store lock."""
     marker = documents.read_json(layout.marker)
     if marker.get("importing") != os.path.realpath(database):
-        files.put_json(layout.marker, {**marker, **begun(database)})
+        documents.put_document(layout.marker, {**marker, **begun(database)})
 
 
 def finish(layout: Layout, done: Import) -> None:
@@ -69,7 +69,7 @@ def finish(layout: Layout, done: Import) -> None:
     marker["imported"] = [
         {"database": one.database, "sha512": one.sha512, "at": instant_text(one.at)} for one in (*before, done)
     ]
-    files.put_json(layout.marker, marker)
+    documents.put_document(layout.marker, marker)
 
 
 def lacking(layout: Layout, database: str | None) -> str | None:

@@ -7,15 +7,17 @@ that finds it older makes it again in memory, so an interrupted run or a careles
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from vmcatcher.errors.base import VmcatcherError
+from vmcatcher.errors import VmcatcherError
+from vmcatcher.errors.store import NotOurFile, StoreInputOutput
 from vmcatcher.model.identity import EndorserId, ImageId, ListId, OneLineName, Sha512
 from vmcatcher.model.imagelist import parse_image_list
 from vmcatcher.model.instant import instant_text, precise_text
-from vmcatcher.store import files, snapshots, subscriptions
+from vmcatcher.store import aside, documents, files, snapshots, subscriptions
 
 if TYPE_CHECKING:
     from vmcatcher.model.imagelist import ImageList
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from vmcatcher.store.layout import Layout
 
 _HEAD: Final = "#vmcatcher-index"
+_FORMAT: Final = [b"#vmcatcher-index", b"1"]
+_HEAD_COLUMNS: Final = 4
 _NONE: Final = "-"
 
 
@@ -62,6 +66,9 @@ def build_index(layout: Layout, subscription: Subscription) -> tuple[Subscriptio
         try:
             evidence = snapshots.read_evidence(snapshot)
             listed = parse_image_list(evidence.content).imagelist
+        except StoreInputOutput:
+            # It may be whole: an index without its images would be taken for fresh.
+            raise
         except VmcatcherError:
             snapshot = None
     named = {image.identifier: image for image in listed.images} if listed else {}
@@ -88,18 +95,56 @@ def build_index(layout: Layout, subscription: Subscription) -> tuple[Subscriptio
 def write_projections(layout: Layout, subscription: Subscription) -> None:
     """Write `index.tsv` and `manifest.json` of a subscription. Call under the store lock, after each change."""
     index, listed = build_index(layout, subscription)
+    list_id = subscription.identifier
+    for path in (layout.manifest(list_id), layout.index(list_id)):
+        if not aside.is_regular(path):
+            aside.set_aside(layout, path)
     if listed is not None:
-        files.put_json(layout.manifest(subscription.identifier), _manifest(index, listed))
+        documents.put_document(layout.manifest(list_id), _manifest(index, listed))
     # The index last: that it is fresh says that both are.
-    files.put(layout.index(subscription.identifier), _index_text(index, _source(layout, index)).encode())
+    files.put(layout.index(list_id), _index_text(index, _source(layout, index)))
 
 
 def refresh_projections(layout: Layout, subscription: Subscription) -> None:
     """Write the projections of a subscription unless they are fresh. Call under the store lock."""
-    if fresh_index(layout, subscription.identifier) is None or not os.path.exists(
-        layout.manifest(subscription.identifier)
-    ):
+    list_id = subscription.identifier
+    if fresh_index(layout, list_id) is None or not is_manifest_sound(layout, list_id):
         write_projections(layout, subscription)
+
+
+def is_manifest_sound(layout: Layout, list_id: str) -> bool:
+    """Tell whether the manifest is there, whole, and made from the current list."""
+    path, current = layout.manifest(list_id), snapshots.current_snapshot(layout, list_id)
+    try:
+        if not documents.is_sealed(path):
+            return False
+        manifest = documents.read_json(path)
+    except FileNotFoundError:
+        return current is None
+    except VmcatcherError:
+        return False
+    return manifest.get("identifier") == list_id and manifest.get("snapshot") == (current.name if current else None)
+
+
+def is_torn(layout: Layout, list_id: str) -> bool:
+    """Tell whether an index is there whose bytes are not the ones that were written."""
+    try:
+        content = files.read(layout.index(list_id))
+    except FileNotFoundError:
+        return False
+    except NotOurFile:
+        return True
+    return not _is_whole(content)
+
+
+def _is_whole(content: bytes) -> bool:
+    head, _, rest = content.partition(b"\n")
+    columns = head.split(b"\t")
+    return len(columns) == _HEAD_COLUMNS and columns[:2] == _FORMAT and columns[3] == _checksum(rest)
+
+
+def _checksum(rest: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(rest)
 
 
 def read_index(layout: Layout, list_id: str) -> SubscriptionIndex | None:
@@ -114,9 +159,14 @@ def read_index(layout: Layout, list_id: str) -> SubscriptionIndex | None:
 def fresh_index(layout: Layout, list_id: str) -> SubscriptionIndex | None:
     """Return the index from its file if that is there and was made from what is there now, else None."""
     try:
-        index, source = _parse_index(files.read(layout.index(list_id)).decode())
+        content = files.read(layout.index(list_id))
+        if not _is_whole(content):
+            return None
+        index, source = _parse_index(content.decode())
         newest = snapshots.current_snapshot(layout, list_id)
-        if source == _source(layout, index) and index.snapshot == (newest.name if newest else None):
+        if index.identifier != list_id or source != _source(layout, index):
+            return None
+        if index.snapshot == (newest.name if newest else None):
             return index
     except (OSError, ValueError, IndexError, VmcatcherError):
         # Missing, torn or foreign: the documents it is made from decide.
@@ -125,22 +175,40 @@ def fresh_index(layout: Layout, list_id: str) -> SubscriptionIndex | None:
 
 
 def all_indexes(layout: Layout) -> tuple[SubscriptionIndex, ...]:
-    """Return the indexes of all subscriptions in the order these were made."""
-    found = (read_index(layout, name) for name in subscriptions.subscribed(layout))
-    return tuple(sorted((one for one in found if one), key=lambda one: (one.added, one.identifier)))
+    """Return the indexes of all subscriptions in the order these were made.
+
+    Raises:
+        DocumentDamaged, NotOurFile: the document of one cannot be read; leaving it out would set its images free.
+    """
+    found, failed = readable_indexes(layout)
+    for error in failed.values():
+        raise error
+    return found
+
+
+def readable_indexes(layout: Layout) -> tuple[tuple[SubscriptionIndex, ...], dict[str, VmcatcherError]]:
+    """Return the indexes that can be had, in the order the subscriptions were made, and why others cannot, by name."""
+    found: list[SubscriptionIndex] = []
+    failed: dict[str, VmcatcherError] = {}
+    for name in subscriptions.subscribed(layout):
+        try:
+            one = read_index(layout, name)
+        except VmcatcherError as error:
+            failed[name] = error
+        else:
+            found.extend([one] if one else [])
+    return tuple(sorted(found, key=lambda one: (one.added, one.identifier))), failed
 
 
 def _source(layout: Layout, index: SubscriptionIndex) -> str:
     # Size and time of the decision the index was made from. A copy that changes times makes indexes stale, not wrong.
     found = os.stat(layout.subscription(index.identifier), follow_symlinks=False)
-    # The count of lines tells an index that was torn at the end of one.
-    return f"{found.st_mtime_ns}:{found.st_size}:{len(index.images)}"
+    return f"{found.st_mtime_ns}:{found.st_size}"
 
 
-def _index_text(index: SubscriptionIndex, source: str) -> str:
+def _index_text(index: SubscriptionIndex, source: str) -> bytes:
     # No value can hold a tab or a line break: identifiers are printable, names escape what is not ASCII.
     head = (
-        (_HEAD, "1", source),
         ("#list", index.identifier, precise_text(index.added)),
         ("#snapshot", index.snapshot or _NONE, _stamp(index.expires)),
         ("#signer", *_name_columns(index.signer)),
@@ -151,7 +219,8 @@ def _index_text(index: SubscriptionIndex, source: str) -> str:
         (image.identifier, "1" if image.selected else "0", image.sha512 or _NONE, _stamp(image.valid_until))
         for image in index.images
     )
-    return "".join("\t".join(columns) + "\n" for columns in (*head, *lines))
+    rest = "".join("\t".join(columns) + "\n" for columns in (*head, *lines)).encode()
+    return b"\t".join((*_FORMAT, source.encode(), _checksum(rest))) + b"\n" + rest
 
 
 def _stamp(instant: datetime | None) -> str:

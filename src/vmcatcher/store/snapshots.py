@@ -14,7 +14,7 @@ from vmcatcher.errors.store import DocumentDamaged
 from vmcatcher.model import document as doc
 from vmcatcher.model.identity import OneLineName, Sha512
 from vmcatcher.model.instant import instant_text, parse_instant, stamp_text
-from vmcatcher.store import documents, files
+from vmcatcher.store import aside, documents, files
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,6 +45,8 @@ class Evidence:
     signer: OneLineName
     issuer: OneLineName
     verified: datetime
+    certificate: bytes = b""
+    """The signer's certificate of then, in base64 of its DER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ class Mark:
     version: str
     created: datetime
     sha512: Sha512
+    older_allowed: datetime | None = None
+    """When the operator let the next other list be older than this one; None where nobody did."""
+    content: Sha512 | None = None
+    """SHA-512 of what was signed, without the signature around it; None in marks of before."""
 
 
 def all_snapshots(layout: Layout, list_id: str) -> tuple[Snapshot, ...]:
@@ -78,13 +84,18 @@ def current_snapshot(layout: Layout, list_id: str) -> Snapshot | None:
     return found[-1] if found else None
 
 
-def set_aside(layout: Layout, list_id: str, snapshot: Snapshot) -> None:
-    """Move a damaged snapshot and its evidence into quarantine, where nobody reads them. Call under the store lock."""
-    files.make_directory(layout.quarantine)
-    for ending in (".smime", ".evidence"):
+def set_aside(layout: Layout, snapshot: Snapshot) -> list[str]:
+    """Move a damaged snapshot and its evidence into quarantine, where nobody reads them; return where they are.
+
+    Call under the store lock.
+    """
+    places = []
+    # The list last: cut off between the two, what is left is still found and put aside by whoever comes next.
+    for ending in (".evidence", ".smime"):
         path = snapshot.path.removesuffix(".smime") + ending
         with contextlib.suppress(FileNotFoundError):
-            files.retire(path, os.path.join(layout.quarantine, f"{list_id}.{snapshot.name}{ending}"))
+            places.append(aside.set_aside(layout, path))
+    return places
 
 
 def read_signed(snapshot: Snapshot) -> bytes:
@@ -108,7 +119,11 @@ def keep(layout: Layout, list_id: str, verified: VerifiedList, now: datetime) ->
     sequence = last.sequence + 1 if last else 1
     name = f"{sequence:06d}-{stamp_text(now)}"
     path = os.path.join(directory, name + ".smime")
-    files.put_json(os.path.join(directory, name + ".evidence"), _evidence_document(verified))
+    for stale in files.names(directory):
+        # A run that was cut off between the two left its evidence; no list of that number was ever kept.
+        if stale.endswith(".evidence") and stale.partition("-")[0] == f"{sequence:06d}":
+            files.drop(os.path.join(directory, stale))
+    documents.put_document(os.path.join(directory, name + ".evidence"), _evidence_document(verified))
     files.put(path, verified.signed)
     return Snapshot(sequence, now, name, path)
 
@@ -152,6 +167,7 @@ def _parse_evidence(document: doc.Document) -> Evidence:
         _parse_name(doc.optional_document(document, "signer") or {}),
         _parse_name(doc.optional_document(document, "issuer") or {}),
         doc.instant(document, "verified"),
+        next(iter(doc.texts(document, "chain")), "").encode() if "chain" in document else b"",
     )
 
 
@@ -161,11 +177,18 @@ def _parse_name(document: doc.Document) -> OneLineName:
 
 def read_mark(layout: Layout, list_id: str) -> Mark | None:
     """Return the mark of the list, or None when none was ever admitted here."""
-    return documents.read_document(
-        layout.mark(list_id),
-        lambda found: Mark(
-            doc.text(found, "version"), doc.instant(found, "created"), Sha512(doc.text(found, "sha512"))
-        ),
+    return documents.read_document(layout.mark(list_id), parse_mark)
+
+
+def parse_mark(document: doc.Document) -> Mark:
+    """Return the mark that a stored document describes."""
+    content = doc.optional_text(document, "content")
+    return Mark(
+        doc.text(document, "version"),
+        doc.instant(document, "created"),
+        Sha512(doc.text(document, "sha512")),
+        doc.optional_instant(document, "older_allowed"),
+        None if content is None else Sha512(content),
     )
 
 
@@ -173,7 +196,7 @@ def put_mark(layout: Layout, list_id: str, mark: Mark) -> None:
     """Remember the newest list ever admitted, unless it is remembered already."""
     if read_mark(layout, list_id) == mark:
         return
-    files.put_json(
+    documents.put_document(
         layout.mark(list_id),
         {
             "format": 1,
@@ -181,5 +204,7 @@ def put_mark(layout: Layout, list_id: str, mark: Mark) -> None:
             "version": mark.version,
             "created": instant_text(mark.created),
             "sha512": mark.sha512,
+            **({"content": mark.content} if mark.content else {}),
+            **({"older_allowed": instant_text(mark.older_allowed)} if mark.older_allowed else {}),
         },
     )

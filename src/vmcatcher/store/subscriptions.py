@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from vmcatcher.errors.store import DocumentDamaged
+from vmcatcher.errors import VmcatcherError
+from vmcatcher.errors.document import BadDocument
+from vmcatcher.errors.store import DocumentDamaged, NotOurFile
 from vmcatcher.model import document as doc
-from vmcatcher.model.event import EventKind, OwedEvent
+from vmcatcher.model.event import EventKind, owed_document, parse_owed
 from vmcatcher.model.identity import ImageId
 from vmcatcher.model.instant import instant_text
 from vmcatcher.model.subscription import Subscription, parse_subscription, subscription_document
-from vmcatcher.store import documents, files
+from vmcatcher.store import aside, documents, files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
+    from vmcatcher.errors.store import DocumentLost
+    from vmcatcher.model.event import OwedEvent
     from vmcatcher.store.layout import Layout
+
+Kind = TypeVar("Kind")
 
 
 def subscribed(layout: Layout) -> tuple[str, ...]:
@@ -32,8 +39,30 @@ def all_subscriptions(layout: Layout) -> tuple[Subscription, ...]:
     Raises:
         DocumentDamaged: one cannot be read; leaving it out could expire its images.
     """
-    found = (find_subscription(layout, name) for name in subscribed(layout))
-    return tuple(sorted((one for one in found if one), key=lambda one: (one.added, one.identifier)))
+    found, failed = readable_subscriptions(layout)
+    for error in failed.values():
+        raise error
+    return found
+
+
+def readable_subscriptions(layout: Layout) -> tuple[tuple[Subscription, ...], dict[str, VmcatcherError]]:
+    """Return the subscriptions that can be read, in the order they were made, and why others cannot, by name."""
+    found: list[Subscription] = []
+    failed: dict[str, VmcatcherError] = {}
+    for name in subscribed(layout):
+        try:
+            one = find_subscription(layout, name)
+        except VmcatcherError as error:
+            failed[name] = error
+        else:
+            found.extend([one] if one else [])
+    return tuple(sorted(found, key=lambda one: (one.added, one.identifier))), failed
+
+
+def lost(layout: Layout) -> dict[str, DocumentLost]:
+    """Return the subscriptions whose document was damaged and is not there again, with what to say about each."""
+    found = ((name, aside.loss(layout.subscription(name))) for name in files.directories(layout.subscriptions))
+    return {name: loss for name, loss in found if loss is not None}
 
 
 def find_subscription(layout: Layout, list_id: str) -> Subscription | None:
@@ -55,7 +84,9 @@ def _is_name(list_id: str) -> bool:
 def put_subscription(layout: Layout, subscription: Subscription) -> None:
     """Keep the decision (the commit of subscribing and of every edit)."""
     files.make_directory(layout.subscription_directory(subscription.identifier))
-    files.put_json(layout.subscription(subscription.identifier), subscription_document(subscription))
+    path = layout.subscription(subscription.identifier)
+    documents.put_document(path, subscription_document(subscription))
+    aside.forget_loss(path)
 
 
 def drop_subscription(layout: Layout, list_id: str) -> None:
@@ -74,6 +105,8 @@ def clear_directory(layout: Layout, list_id: str) -> None:
         layout.verdict(list_id),
     ):
         files.drop(path)
+    for path in (layout.subscription(list_id), layout.secret(list_id)):
+        aside.forget_loss(path)
     lists = layout.lists(list_id)
     for name in files.names(lists):
         if name.endswith((".smime", ".evidence")):
@@ -106,7 +139,20 @@ def read_secret(layout: Layout, list_id: str) -> Secret | None:
         return None
     if mode & 0o077:
         raise DocumentDamaged(path=path, why=f"others may read this password (mode {mode:04o}, 0600 expected)")
-    return documents.read_document(path, lambda found: Secret(doc.text(found, "password"), doc.text(found, "origin")))
+    return documents.read_document(
+        path, _own(list_id, lambda found: Secret(doc.text(found, "password"), doc.text(found, "origin")))
+    )
+
+
+def _own(list_id: str, parse: Callable[[doc.Document], Kind]) -> Callable[[doc.Document], Kind]:
+    """Return what parses a document that is kept beside a subscription, unless it says that it belongs to another."""
+
+    def parse_own(document: doc.Document) -> Kind:
+        if document.get("list", list_id) != list_id:
+            raise BadDocument(field="list", expected=f"'{list_id}'")
+        return parse(document)
+
+    return parse_own
 
 
 def has_secret(layout: Layout, list_id: str) -> bool:
@@ -116,11 +162,12 @@ def has_secret(layout: Layout, list_id: str) -> bool:
 
 def put_secret(layout: Layout, list_id: str, secret: Secret | None) -> None:
     """Keep the password, readable by the owner only, or forget it."""
+    aside.forget_loss(layout.secret(list_id))
     if secret is None:
         files.drop(layout.secret(list_id))
         return
-    document = {"format": 1, "password": secret.password, "origin": secret.origin}
-    files.put_json(layout.secret(list_id), document, mode=files.SECRET_MODE)
+    document = {"format": 1, "list": list_id, "password": secret.password, "origin": secret.origin}
+    documents.put_document(layout.secret(list_id), document, mode=files.SECRET_MODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +188,8 @@ class FetchNotes:
 def read_fetch_notes(layout: Layout, list_id: str) -> FetchNotes:
     """Return the bookkeeping of the list; empty where it is missing or damaged, since nothing depends on it."""
     try:
-        notes = documents.read_document(layout.fetch(list_id), _parse_notes)
-    except DocumentDamaged:
+        notes = documents.read_document(layout.fetch(list_id), _own(list_id, _parse_notes))
+    except (DocumentDamaged, NotOurFile):
         notes = None
     return notes or FetchNotes()
 
@@ -162,16 +209,16 @@ def _parse_notes(document: doc.Document) -> FetchNotes:
 
 
 def _parse_owed(document: doc.Document) -> tuple[ImageId, OwedEvent]:
-    event = OwedEvent(EventKind.SUBSCRIPTION_IMAGE_NEW, doc.text(document, "id"), doc.number(document, "attempts"))
-    return ImageId(doc.text(document, "image")), event
+    return ImageId(doc.text(document, "image")), parse_owed(document, EventKind.SUBSCRIPTION_IMAGE_NEW)
 
 
 def put_fetch_notes(layout: Layout, list_id: str, notes: FetchNotes) -> None:
     """Keep the bookkeeping of the list."""
-    files.put_json(
+    documents.put_document(
         layout.fetch(list_id),
         {
             "format": 1,
+            "list": list_id,
             "etag": notes.etag,
             "last_modified": notes.last_modified,
             "attempted": notes.attempted and instant_text(notes.attempted),
@@ -179,7 +226,7 @@ def put_fetch_notes(layout: Layout, list_id: str, notes: FetchNotes) -> None:
             "error_id": notes.error_id,
             "error": notes.error,
             "told": None if notes.told is None else list(notes.told),
-            "owed": [{"image": image, "id": event.id, "attempts": event.attempts} for image, event in notes.owed],
+            "owed": [{"image": image, **owed_document(event)} for image, event in notes.owed],
         },
     )
 
@@ -197,13 +244,14 @@ def read_verdict(layout: Layout, list_id: str) -> Verdict | None:
     try:
         return documents.read_document(
             layout.verdict(list_id),
-            lambda found: Verdict(doc.text(found, "snapshot"), doc.optional_text(found, "reason")),
+            _own(list_id, lambda found: Verdict(doc.text(found, "snapshot"), doc.optional_text(found, "reason"))),
         )
-    except DocumentDamaged:
+    except (DocumentDamaged, NotOurFile):
         return None
 
 
 def put_verdict(layout: Layout, list_id: str, verdict: Verdict) -> None:
     """Keep a verdict that differs from the last one."""
     if read_verdict(layout, list_id) != verdict:
-        files.put_json(layout.verdict(list_id), {"format": 1, "snapshot": verdict.snapshot, "reason": verdict.reason})
+        document = {"format": 1, "list": list_id, "snapshot": verdict.snapshot, "reason": verdict.reason}
+        documents.put_document(layout.verdict(list_id), document)

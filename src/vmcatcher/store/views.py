@@ -12,6 +12,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from vmcatcher.errors.cache import HardLinksImpossible
 from vmcatcher.errors.store import NotOurFile
 from vmcatcher.model.instant import instant_text, view_stamp
 from vmcatcher.store import blobs, files
@@ -47,6 +48,20 @@ class Views:
         return cls(layout.endorsed, layout.partial, layout.expired, links)
 
 
+def demand_linkable(layout: Layout, views: Views) -> None:
+    """Return if the views can be made of what the operator asked for.
+
+    Raises:
+        HardLinksImpossible: better once and before anything is done than for each image after its download.
+    """
+    if views.links != "hardlink":
+        return
+    for directory in (views.cache, views.partial, views.expired):
+        with contextlib.suppress(FileNotFoundError), files.reported(directory):
+            if os.stat(directory).st_dev != os.stat(layout.blobs).st_dev:
+                raise HardLinksImpossible(path=directory, blobs=layout.blobs)
+
+
 def link_target(layout: Layout, directory: str, path: str) -> str:
     """Return what a link in `directory` has to say to lead to `path` in the store.
 
@@ -74,8 +89,24 @@ def show(layout: Layout, views: Views, directory: str, name: str, path: str) -> 
     demand_free(directory, name, path)
     if views.links == "symlink":
         files.link(link_target(layout, directory, path), place)
-    else:
+    elif directory != views.cache or not _has_moved_on(layout, views, name, path):
         files.copy_in(path, place, hard=views.links == "hardlink")
+
+
+def _has_moved_on(layout: Layout, views: Views, name: str, path: str) -> bool:
+    """Move the copy that the partial view has of `path` into the endorsed view, if it is there and can be moved.
+
+    A second copy would need the space and the time twice, and on a full disk the first would keep it out for ever.
+    """
+    if views.links != "copy" or not is_shown(layout, views, views.partial, name, path):
+        return False
+    with files.reported(views.partial):
+        if os.stat(views.partial).st_dev != os.stat(views.cache).st_dev:
+            return False
+    with contextlib.suppress(FileNotFoundError):
+        files.retire(os.path.join(views.partial, name), os.path.join(views.cache, name))
+        return True
+    return False
 
 
 def demand_free(directory: str, name: str, path: str) -> None:
@@ -91,6 +122,15 @@ def demand_free(directory: str, name: str, path: str) -> None:
         return
     if not _is_own_link(place, found) and not _is_own_file(place, found, path):
         raise NotOurFile(path=place, found="something that vmcatcher did not put there")
+
+
+def is_ours(directory: str, name: str, path: str) -> bool:
+    """Tell whether `name` in a view is free, or stands for the stored file `path` or for other bytes of ours."""
+    try:
+        demand_free(directory, name, path)
+    except NotOurFile:
+        return False
+    return True
 
 
 def _is_own_link(place: str, found: os.stat_result) -> bool:

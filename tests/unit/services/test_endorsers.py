@@ -12,13 +12,13 @@ import pytest
 from vmcatcher.errors import BadEndorserIdentifier
 from vmcatcher.errors.requests import (
     AlreadyLinked,
+    BadCredential,
     CredentialTaken,
     NoSuchEndorser,
     NoSuchSubscription,
     NotLinked,
     UnevenCredentials,
 )
-from vmcatcher.errors.settings import BadSetting
 from vmcatcher.errors.store import ForeignOwner
 from vmcatcher.model.identity import Credential, EndorserId, ListId
 from vmcatcher.model.subscription import Subscription
@@ -64,9 +64,9 @@ def test_subjects_and_issuers_that_do_not_pair_up_make_none(subjects: list[str],
 
 @pytest.mark.parametrize("name", ["", " ", "a\n", "\x1b", "\udcff"])
 def test_name_that_cannot_be_printed_makes_no_credential(name: str):
-    with pytest.raises(BadSetting, match="the subject"):
+    with pytest.raises(BadCredential, match="the subject"):
         endorsers.pair_credentials(["/CN=a", name], ["/CN=ca"])
-    with pytest.raises(BadSetting, match="the issuer"):
+    with pytest.raises(BadCredential, match="the issuer"):
         endorsers.pair_credentials(["/CN=a"], [name])
 
 

@@ -171,4 +171,4 @@ def test_subscriptions_are_listed_in_the_order_they_were_made(context: Context):
     for name, second in (("b", 2), ("a", 1)):
         added = NOW.replace(second=50 + second)
         subscriptions.put_subscription(context.layout, replace(ONE, identifier=ListId(name), added=added))
-    assert [one.identifier for one in services.list_subscriptions(context)] == ["list", "a", "b"]
+    assert [one.identifier for one in services.list_subscriptions(context).found] == ["list", "a", "b"]

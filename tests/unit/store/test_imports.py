@@ -10,7 +10,7 @@ import pytest
 
 from vmcatcher.errors.store import DocumentDamaged
 from vmcatcher.model.identity import Sha512
-from vmcatcher.store import imports, root
+from vmcatcher.store import documents, imports, root
 from vmcatcher.store.imports import Import
 from vmcatcher.store.layout import Layout
 
@@ -78,7 +78,8 @@ def test_database_is_known_by_every_name_that_leads_to_it(layout: Layout, databa
 
 def test_notes_never_change_what_the_marker_has_to_say(tmp_path: Path):
     layout = root.make_store(str(tmp_path / "store"), notes={"format": 7, "blobs": "/elsewhere", "in_passing": True})
-    marker = json.loads(Path(layout.marker).read_text())
+    assert documents.is_sealed(layout.marker)
+    marker = documents.read_json(layout.marker)
     assert marker == {"format": 1, "locks": "kernel", "blobs": None, "in_passing": True}
 
 

@@ -60,6 +60,16 @@ def test_highest_number_is_current_although_its_time_is_older(layout):
     assert snapshots.current_snapshot(layout, LIST).sequence == 2
 
 
+def test_evidence_of_a_list_that_was_never_kept_goes_with_the_next_one(layout):
+    keep(layout, b"1")
+    directory = Path(layout.lists(LIST))
+    stale = directory / "000002-20261123T042300Z.evidence"
+    stale.write_text("{}")
+    keep(layout, b"2", NOW + timedelta(hours=1))
+    assert not stale.exists()
+    assert len(list(directory.glob("*.evidence"))) == len(list(directory.glob("*.smime"))) == 2
+
+
 def test_no_snapshot_is_none(layout):
     assert snapshots.current_snapshot(layout, LIST) is None
     assert snapshots.all_snapshots(layout, LIST) == ()

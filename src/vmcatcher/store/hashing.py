@@ -1,0 +1,92 @@
+"""SHA-512 of image bytes: beside whoever writes them, and of files that are there."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+CHUNK_BYTES: Final = 2**20
+# Handing a chunk to another thread takes as long as hashing a few KiB.
+_WORTHWHILE_BYTES: Final = 2**16
+
+
+class Hasher:
+    """Hashes chunks in their order, the large ones in a thread of its own, while the caller does something else.
+
+    `ring` says how many buffers the caller fills in turn: a chunk is left alone no longer than until `ring` - 1 more
+    were handed over. With 1 it was hashed when `update` returns, and no thread is needed. What goes wrong in the
+    thread is raised by a later `update`, at the latest by `hexdigest`.
+    """
+
+    def __init__(self, *, ring: int) -> None:
+        self._ring = ring
+        self._digest = hashlib.sha512()
+        self._thread: ThreadPoolExecutor | None = None
+        self._waiting: deque[Future[None]] = deque()
+
+    def update(self, chunk: memoryview) -> None:
+        """Hash `chunk` after everything that was handed over before."""
+        if self._ring == 1 or len(chunk) < _WORTHWHILE_BYTES:
+            self._wait(0)
+            self._digest.update(chunk)
+            return
+        if self._thread is None:
+            # Where nothing is downloaded the module is not needed, and its import is not free.
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - see above
+
+            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hasher")
+        self._waiting.append(self._thread.submit(self._digest.update, chunk))
+        self._wait(self._ring - 1)
+
+    def restart(self) -> None:
+        """Forget everything; the next chunk is the first."""
+        self._wait(0)
+        self._digest = hashlib.sha512()
+
+    def hexdigest(self) -> str:
+        """Return the digest of everything that was handed over."""
+        self._wait(0)
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        """End the thread. At most the chunk that it is at is waited for, also after Ctrl-C."""
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+            self._thread = None
+
+    def _wait(self, most: int) -> None:
+        while len(self._waiting) > most:
+            self._waiting.popleft().result()
+
+
+def chunks(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
+    """Yield the bytes of a file from where it stands to its end, in one buffer: each piece only holds until the next.
+
+    `size_bytes` is what there should be; a smaller file needs a smaller buffer.
+
+    Raises:
+        OSError: the disk could not deliver them.
+    """
+    # Only advice: what cannot read ahead further reads as it always does.
+    with contextlib.suppress(OSError):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    buffer = memoryview(bytearray(max(1, min(CHUNK_BYTES, size_bytes))))
+    while count := os.readv(descriptor, [buffer]):
+        yield buffer[:count]
+
+
+def digest_of(descriptor: int, size_bytes: int, goes_on: Callable[[], bool]) -> str | None:
+    """Return the SHA-512 of an open file; None if `goes_on` said no in the middle. Raises as `chunks`."""
+    digest = hashlib.sha512()
+    for chunk in chunks(descriptor, size_bytes):
+        if not goes_on():
+            return None
+        digest.update(chunk)
+    return digest.hexdigest()
