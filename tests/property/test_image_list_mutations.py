@@ -90,7 +90,7 @@ def _change_bytes(rng, content):
     return content[:start] + rng.choice([b"", bytes([rng.randrange(256)]), rng.choice(_ODD_BYTES)]) + content[end:]
 
 
-def test_five_thousand_damaged_lists_end_in_a_list_or_a_refusal():
+def test_fault_79_five_thousand_damaged_lists_end_in_a_list_or_a_refusal():
     rng = random.Random(_SEED)
     outcomes = {"list": 0, "images refused": 0}
     for _ in range(_ROUNDS):

@@ -98,40 +98,40 @@ def not_modified_unasked(site: Site):
 
 
 @refused(11, "not a signed list", "text/html")
-def login_page(site: Site):
+def fault_80_login_page(site: Site):
     site.server.fault("/list", "html200")
 
 
 @refused(11, "not a signed list", "bare JSON")
-def unsigned(site: Site):
+def fault_80_unsigned(site: Site):
     site.server.publish("/list", site.content("2", site.image(1)))
 
 
 @refused(11, "not a signed list", "empty")
-def empty(site: Site):
+def fault_80_empty(site: Site):
     site.server.publish("/list", b"")
 
 
 @refused(11, "changed after it was signed")
-def tampered(site: Site):
+def fault_80_tampered(site: Site):
     signed = site.publish("2", site.image(1))
     site.server.publish("/list", signed.replace(b"Test image 1", b"Best image 1"))
 
 
 @refused(11, "without its closing boundary")
-def cut_short(site: Site):
+def fault_80_cut_short(site: Site):
     signed = site.publish("2", site.image(1))
     site.server.publish("/list", signed[: len(signed) // 2])
 
 
 @refused(11, "signer's certificate .*Alice Endorser .*was revoked by .*Test Grid CA")
-def signer_revoked(site: Site):
+def fault_81_signer_revoked(site: Site):
     site.publish("2", site.image(1))
     site.pki.revoke(site.alice)
 
 
 @refused(11, "CA certificate .*Test Sub CA .*was revoked by .*Test Grid CA")
-def intermediate_revoked(site: Site):
+def fault_81_intermediate_revoked(site: Site):
     below = site.pki.intermediate()
     signer = below.endorser("Bob Endorser")
     _endorse(site, signer.subject, signer.issuer)
@@ -141,41 +141,41 @@ def intermediate_revoked(site: Site):
 
 
 @refused(11, "CRL of CA .*Test Grid CA", "not signed with the key of that CA")
-def crl_forged(site: Site):
+def fault_81_crl_forged(site: Site):
     site.publish("2", site.image(1))
     site.pki.write_forged_crl()
 
 
 @refused(11, "no CRL of CA .*Test Grid CA", "Alice Endorser")
-def crl_missing(site: Site):
+def fault_81_crl_missing(site: Site):
     site.publish("2", site.image(1))
     site.pki.remove_crl()
 
 
 @refused(11, "CRL of CA .*Test Grid CA expired")
-def crl_stale(site: Site):
+def fault_81_crl_stale(site: Site):
     site.publish("2", site.image(1))
     site.pki.write_stale_crl()
 
 
 @refused(11, "Test Grid CA may not issue .*Alice Endorser", "namespaces|signing_policy")
-def signer_outside_namespace(site: Site):
+def fault_81_signer_outside_namespace(site: Site):
     site.publish("2", site.image(1))
     site.pki.write_policies("/DC=test/DC=elsewhere/*")
 
 
 @refused(11, "signer's certificate .*Alice Endorser", "expired")
-def signer_expired(site: Site):
+def fault_81_signer_expired(site: Site):
     site.publish("2", site.image(1), signer=site.pki.endorser("Alice Endorser", defects.expired))
 
 
 @refused(11, "Alice Endorser", "keyEncipherment only")
-def signer_may_not_sign(site: Site):
+def fault_81_signer_may_not_sign(site: Site):
     site.publish("2", site.image(1), signer=site.pki.endorser("Alice Endorser", defects.for_encryption_only))
 
 
 @refused(11, "Alice Endorser", "not signed with the key of that CA")
-def signed_under_a_ca_of_the_same_name(site: Site):
+def fault_81_signed_under_a_ca_of_the_same_name(site: Site):
     stranger = Pki(site.root / "stranger").endorser("Alice Endorser")
     site.publish("2", site.image(1), signer=stranger)
 
@@ -195,36 +195,36 @@ def trust_directory_missing(site: Site):
 
 
 @refused(12, "hv:dn", "/CN=Somebody Else", "Alice Endorser")
-def other_subject_named(site: Site):
+def fault_62_other_subject_named(site: Site):
     _publish_naming(site, {"hv:dn": "/DC=test/DC=grid/CN=Somebody Else"})
 
 
 @refused(12, "hv:ca", "/CN=Other CA", "Test Grid CA")
-def other_issuer_named(site: Site):
+def fault_62_other_issuer_named(site: Site):
     _publish_naming(site, {"hv:ca": "/DC=test/DC=grid/CN=Other CA"})
 
 
 @refused(13, LIST_ID, "Alice Endorser", "no endorser of subscription", subscribe=None)
-def endorser_unlinked(site: Site):
+def fault_62_endorser_unlinked(site: Site):
     site.publish("2", site.image(1))
     site.expect(0, "endorser", "-u", "-e", "alice", "-s", LIST_ID)
 
 
 @refused(13, LIST_ID, "Alice Endorser", subscribe=None)
-def endorser_deleted(site: Site):
+def fault_62_endorser_deleted(site: Site):
     site.publish("2", site.image(1))
     site.expect(0, "endorser", "-D", "-e", "alice")
 
 
 @refused(13, LIST_ID, "Bob Endorser", subscribe=None)
-def endorser_of_another_list(site: Site):
+def fault_62_endorser_of_another_list(site: Site):
     bob = site.pki.endorser("Bob Endorser")
     site.expect(0, "endorser", "-C", "-e", "bob", "--dn", bob.subject, "-I", bob.issuer)
     site.publish("2", site.image(1), signer=bob)
 
 
 @refused(13, LIST_ID, "Carol Endorser", subscribe=None)
-def second_credential_of_an_endorser_who_is_not_linked(site: Site):
+def fault_62_second_credential_of_an_endorser_who_is_not_linked(site: Site):
     """The classic program took row 3 of the credentials for row 3 of the endorsers, and let Carol in as Bob."""
     carol = site.pki.endorser("Carol Endorser")
     site.expect(0, "endorser", "-C", "-e", "multi", "--dn", "/CN=first", "--dn", carol.subject, "-I", carol.issuer)
@@ -233,7 +233,7 @@ def second_credential_of_an_endorser_who_is_not_linked(site: Site):
 
 
 @refused(13, "Mallory Endorser")
-def endorser_unknown(site: Site):
+def fault_62_endorser_unknown(site: Site):
     """At -s the exit code is 1 and the advice is --auto-endorse."""
     site.publish("2", site.image(1), signer=site.pki.endorser("Mallory Endorser"))
 
@@ -242,22 +242,22 @@ def endorser_unknown(site: Site):
 
 
 @refused(31, LIST_ID, "other-list", subscribe=None)
-def identifier_changed(site: Site):
+def fault_61_identifier_changed(site: Site):
     site.publish("2", site.image(1), dc__identifier="other-list")
 
 
 @refused(17, LIST_ID, "version 1.9 is lower than version 1.10")
-def version_lower(site: Site):
+def fault_56_version_lower(site: Site):
     site.publish("1.9", site.image(1))
 
 
 @refused(16, LIST_ID, "version 1.10", "other content")
-def same_version_created_earlier(site: Site):
+def fault_58_same_version_created_earlier(site: Site):
     _publish_created(site, timedelta(minutes=-2))
 
 
 @refused(16, LIST_ID, "version 1.10", "other content")
-def same_version_created_at_the_same_time(site: Site):
+def fault_57_same_version_created_at_the_same_time(site: Site):
     _publish_created(site, timedelta(minutes=-1))
 
 
@@ -276,87 +276,87 @@ def expired(site: Site):
 
 
 @refused(37, "not JSON")
-def not_json(site: Site):
+def fault_79_not_json(site: Site):
     _publish_content(site, b"hello\n")
 
 
 @refused(37, "byte order mark")
-def byte_order_mark(site: Site):
+def fault_76_byte_order_mark(site: Site):
     _publish_content(site, b"\xef\xbb\xbf" + site.content("2", site.image(1)))
 
 
 @refused(37, "JSON object", "null")
-def json_null(site: Site):
+def fault_79_json_null(site: Site):
     _publish_content(site, b"null\n")
 
 
 @refused(37, "JSON object", "a list")
-def json_array(site: Site):
+def fault_79_json_array(site: Site):
     _publish_content(site, b"[]\n")
 
 
 @refused(37, "hv:imagelist")
-def something_else_than_a_list(site: Site):
+def fault_79_something_else_than_a_list(site: Site):
     _publish_content(site, b'{"hv:imagelist": "no"}\n')
 
 
 @refused(37, "'hv:version' twice")
-def duplicate_key(site: Site):
+def fault_72_duplicate_key(site: Site):
     content = site.content("2", site.image(1))
     _publish_content(site, content.replace(b'"hv:version": "2"', b'"hv:version": "2", "hv:version": "3"', 1))
 
 
 @refused(37, "NaN")
-def not_a_number(site: Site):
+def fault_73_not_a_number(site: Site):
     _publish_content(site, site.content("2").replace(b'"hv:images": []', b'"hv:images": [], "x": NaN'))
 
 
 @refused(37, "levels deep")
-def too_deep(site: Site):
+def fault_74_too_deep(site: Site):
     _publish_content(site, b'{"hv:imagelist":' + b"[" * 5000 + b"]" * 5000 + b"}")
 
 
 @refused(37, "'dc:title'", "surrogate")
-def lone_surrogate(site: Site):
+def fault_76_lone_surrogate(site: Site):
     _publish_content(site, site.content("2").replace(b"Test list title", b"\\ud800"))
 
 
 @refused(38, image_id(1), "images 1 and 2")
-def duplicate_image(site: Site):
+def fault_64_duplicate_image(site: Site):
     site.publish("2", site.image(1), site.image(1))
 
 
 @refused(38, "'dc:date:expires'", "tomorrow")
-def date_that_is_none(site: Site):
+def fault_79_date_that_is_none(site: Site):
     site.publish("2", site.image(1), dc__date__expires="tomorrow")
 
 
 @refused(38, "'dc:date:created'", "a time with a zone")
-def date_without_a_zone(site: Site):
+def fault_79_date_without_a_zone(site: Site):
     site.publish("2", site.image(1), dc__date__created="2026-01-01T00:00:00")
 
 
 @refused(38, "'hv:images'")
-def images_that_are_no_array(site: Site):
+def fault_79_images_that_are_no_array(site: Site):
     site.publish("2", hv__images={"hv:image": {}})
 
 
 @refused(38, "'dc:identifier'", r"\.\./\.\./escape")
-def identifier_that_is_a_path(site: Site):
+def fault_65_identifier_that_is_a_path(site: Site):
     site.publish("2", site.image(1), dc__identifier="../../escape")
 
 
 for _kind, _uri, _why in (
-    ("spaces", "no uri at all", "holds a space"),
-    ("other_scheme", "ftp://127.0.0.1/list", "'ftp' is not known"),
-    ("password", "http://user:CANARY@127.0.0.1/list", "holds a user name"),
-    ("escape", "http://127.0.0.1/\x1b[2J", "cannot be printed"),
+    ("fault_67_uri_with_spaces", "no uri at all", "holds a space"),
+    ("fault_66_uri_of_another_scheme", "ftp://127.0.0.1/list", "'ftp' is not known"),
+    ("fault_68_uri_with_password", "http://user:CANARY@127.0.0.1/list", "holds a user name"),
+    ("fault_67_uri_with_escape", "http://127.0.0.1/\x1b[2J", "cannot be printed"),
 ):
 
     def _with_uri(site: Site, uri: str = _uri) -> None:
         site.publish("2", site.image(1), hv__uri=uri)
 
-    _with_uri.__name__ = f"uri_with_{_kind}"
+    _with_uri.__name__ = _kind
     refused(38, "'hv:uri'", _why)(_with_uri)
 
 
@@ -365,7 +365,7 @@ for _field in ("dc:identifier", "dc:date:created", "dc:date:expires", "hv:versio
     def _without(site: Site, name: str = _field) -> None:
         site.publish("2", site.image(1), **{name.replace(":", "__"): None})
 
-    _without.__name__ = f"without_{_field}"
+    _without.__name__ = f"fault_79_without_{_field}"
     refused(38, f"'{_field}'")(_without)
 
 
@@ -457,7 +457,7 @@ def test_first_subscription_of_an_unreadable_place_is_refused(site: Site):
     assert site.tree() == before
 
 
-def test_older_list_is_refused_after_the_subscription_was_made_again(site: Site):
+def test_fault_56_older_list_is_refused_after_the_subscription_was_made_again(site: Site):
     old = site.publish("1", site.image(1))
     site.join()
     site.publish("2", site.image(1))
@@ -475,7 +475,7 @@ def test_older_list_is_refused_after_the_subscription_was_made_again(site: Site)
     assert site.run("subscribe", "-U").code == 17
 
 
-def test_older_list_is_refused_between_subscribing_and_the_first_update(site: Site):
+def test_fault_56_older_list_is_refused_between_subscribing_and_the_first_update(site: Site):
     old = site.publish("1", site.image(1))
     site.publish("2", site.image(1))
     site.join(update=False)
@@ -483,7 +483,7 @@ def test_older_list_is_refused_between_subscribing_and_the_first_update(site: Si
     assert site.run("subscribe", "-U").code == 17
 
 
-def test_older_list_is_refused_after_a_crash_between_snapshot_and_mark(site: Site):
+def test_fault_56_older_list_is_refused_after_a_crash_between_snapshot_and_mark(site: Site):
     site.publish("1", site.image(1))
     site.join()
     mark = site.store / "marks" / f"{LIST_ID}.json"
@@ -513,7 +513,7 @@ def test_crash_between_snapshot_and_mark_is_healed_by_the_next_update(site: Site
     assert mark.read_bytes() == whole
 
 
-def test_lost_mark_is_replaced_by_the_snapshot(site: Site):
+def test_fault_56_lost_mark_is_replaced_by_the_snapshot(site: Site):
     old = site.publish("1", site.image(1))
     site.join()
     site.publish("2", site.image(1))
@@ -523,7 +523,7 @@ def test_lost_mark_is_replaced_by_the_snapshot(site: Site):
     assert site.run("subscribe", "-U").code == 17
 
 
-def test_same_version_created_later_is_taken_with_a_warning(site: Site):
+def test_fault_57_same_version_created_later_is_taken_with_a_warning(site: Site):
     site.publish("1", site.image(1))
     site.join()
     site.publish("1", site.image(1), dc__description="corrected", dc__date__created=_instant(site, timedelta(0)))
@@ -542,14 +542,14 @@ def test_clock_may_be_five_minutes_slow(site: Site, seconds: int, code: int):
 
 
 @pytest.mark.parametrize(("seconds", "code"), [(1, 0), (0, 34)])
-def test_list_holds_until_the_second_it_expires(site: Site, seconds: int, code: int):
+def test_fault_59_list_holds_until_the_second_it_expires(site: Site, seconds: int, code: int):
     site.publish("1", site.image(1))
     site.join()
     site.publish("2", site.image(1), dc__date__expires=_instant(site, timedelta(seconds=seconds)))
     assert site.run("subscribe", "-U").code == code
 
 
-def test_current_list_that_expires_is_told_at_every_update(site: Site):
+def test_fault_59_current_list_that_expires_is_told_at_every_update(site: Site):
     site.join(site.image(1))
     site.now += timedelta(days=21)
     for _ in range(2):

@@ -65,8 +65,14 @@ class ServerBusy(HttpStatus):
 
     retry_after_s: float | None
     id: ClassVar[str] = "server-busy"
-    message: ClassVar[str] = "{url}: the server cannot answer now (status {status}, asks to wait: {retry_after_s} s)"
+    message: ClassVar[str] = "{url}: the server cannot answer now (status {status}{retry_after_s})"
     hint: ClassVar[str] = "the next run tries again"
+
+    def _shown_fields(self) -> dict[str, str]:
+        shown = super()._shown_fields()
+        # Most servers do not say when.
+        wait = "" if self.retry_after_s is None else f", asks to wait: {shown['retry_after_s']} s"
+        return {**shown, "retry_after_s": wait}
 
 
 @dataclass(eq=False)
@@ -165,4 +171,8 @@ class BodyTruncated(NetworkError):
     got: int
     id: ClassVar[str] = "body-truncated"
     message: ClassVar[str] = "{url}: the body ended after {got} bytes, expected {expected}"
-    hint: ClassVar[str] = "the next run goes on where this one stopped"
+    hint: ClassVar[str] = "the next run tries again; an image goes on where it stopped"
+
+    def _shown_fields(self) -> dict[str, str]:
+        # A body in chunks does not say how long it is.
+        return {**super()._shown_fields(), **({"expected": "more"} if self.expected is None else {})}

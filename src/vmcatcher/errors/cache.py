@@ -52,3 +52,26 @@ class ViewsCollide(OperatorError):
     id: ClassVar[str] = "views-collide"
     message: ClassVar[str] = "the {kind} directory '{path}' is in use already: for {other}"
     hint: ClassVar[str] = "give each view a directory of its own, outside the store or nowhere"
+
+
+@dataclass(eq=False)
+class HardLinksImpossible(OperatorError):
+    """Views of hard links were asked for, and a view lies on another file system than the blobs."""
+
+    path: str
+    blobs: str
+    id: ClassVar[str] = "hard-links-impossible"
+    message: ClassVar[str] = "'{path}' cannot hold hard links to {blobs}, which is on another file system"
+    hint: ClassVar[str] = "use --view-links copy or symlink, or keep the blobs there (vmcatcher store init --blobs)"
+
+
+@dataclass(eq=False)
+class BytesUnreadable(MachineError):
+    """The disk does not deliver the bytes of a cached image; whether they are right is not known."""
+
+    image: str
+    path: str
+    why: str
+    id: ClassVar[str] = "bytes-unreadable"
+    message: ClassVar[str] = "image {image}: {path} cannot be read: {why}"
+    hint: ClassVar[str] = "check the disk (dmesg); where the file is lost, remove it, and it is fetched again"

@@ -29,6 +29,16 @@ class NoSuchSubscription(OperatorError):
 
 
 @dataclass(eq=False)
+class NothingAdmitted(OperatorError):
+    """No list of that identifier was ever admitted, so there is none that another one could be older than."""
+
+    list_id: str
+    id: ClassVar[str] = "nothing-admitted"
+    message: ClassVar[str] = "no list '{list_id}' was ever admitted here"
+    hint: ClassVar[str] = "vmcatcher_subscribe -l lists the subscriptions by the identifiers of their lists"
+
+
+@dataclass(eq=False)
 class NoSuchImage(OperatorError):
     """There is no image of that identifier or SHA-512."""
 
@@ -61,6 +71,17 @@ class UnevenCredentials(OperatorError):
     classic_exit: ClassVar[int] = 12
     message: ClassVar[str] = "{subjects} subjects and {issuers} issuers do not pair up"
     hint: ClassVar[str] = "give one issuer for all subjects, or one for each"
+
+
+@dataclass(eq=False)
+class BadCredential(OperatorError):
+    """A certificate's name that no certificate has: it is empty, or cannot be printed."""
+
+    kind: str
+    value: str
+    id: ClassVar[str] = "bad-credential"
+    message: ClassVar[str] = "the {kind} '{value}' cannot be a certificate's name"
+    hint: ClassVar[str] = "give it in printable characters, such as /DC=org/DC=grid/CN=Somebody"
 
 
 @dataclass(eq=False)

@@ -34,6 +34,26 @@ class StoreReadOnly(MachineError):
 
 
 @dataclass(eq=False)
+class StoreUnreadable(StoreReadOnly):
+    """The permissions do not even allow to read what is there."""
+
+    id: ClassVar[str] = "store-unreadable"
+    message: ClassVar[str] = "cannot read {path}: {why}"
+    hint: ClassVar[str] = "check its permissions and those of the directories above it, or run as its owner"
+
+
+@dataclass(eq=False)
+class NoDirectoryThere(MachineError):
+    """The file system takes no new directories at that place, as /proc and automounted directories do."""
+
+    path: str
+    above: str
+    id: ClassVar[str] = "no-directory-there"
+    message: ClassVar[str] = "cannot make the directory {path}: {above} is there, but takes no new ones"
+    hint: ClassVar[str] = "name a directory of a disk, or see that the one it belongs on is mounted"
+
+
+@dataclass(eq=False)
 class StoreInputOutput(MachineError):
     """The operating system refused a file operation for a reason that may pass."""
 
@@ -113,7 +133,8 @@ class DatabaseNotImported(OperatorError):
     id: ClassVar[str] = "database-not-imported"
     message: ClassVar[str] = "{database} is a classic vmcatcher database and was not imported into {store} yet"
     hint: ClassVar[str] = (
-        "import it with `vmcatcher store import-db {database}`, or name another store with --store or VMCATCHER_STORE"
+        "import it with `vmcatcher store import-db --store {store} {database}`, "
+        "or name another store with --store or VMCATCHER_STORE"
     )
 
 
@@ -164,3 +185,26 @@ class WrongBytes(MachineError):
     id: ClassVar[str] = "wrong-bytes"
     message: ClassVar[str] = "{uri} delivered wrong bytes: {what} {expected} expected, {found} found"
     hint: ClassVar[str] = "the mirror or the list is wrong; ask the endorser if it stays so"
+
+
+@dataclass(eq=False)
+class DocumentSetAside(MachineError):
+    """A damaged file of the store was moved into quarantine; what follows from other files was made again."""
+
+    path: str
+    why: str
+    kept: str
+    id: ClassVar[str] = "document-set-aside"
+    message: ClassVar[str] = "{path} was damaged ({why}); it is kept aside as {kept}"
+    hint: ClassVar[str] = "check the disk; what follows from other files was made again"
+
+
+@dataclass(eq=False)
+class DocumentLost(MachineError):
+    """A decision of the operator was damaged and put aside; nothing it was about expires until it is made again."""
+
+    path: str
+    kept: str
+    id: ClassVar[str] = "document-lost"
+    message: ClassVar[str] = "{path} is lost: it was damaged and is kept aside as {kept}"
+    hint: ClassVar[str] = "restore it from a backup of the store, or decide anew; see how-to/verify-and-repair"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from vmcatcher.errors import printable
 from vmcatcher.errors.admission import (
     EndorserNotLinked,
     EndorserUnknown,
@@ -39,11 +40,15 @@ class Newest:
     version: str
     created: datetime
     sha512: Sha512
+    older_allowed: bool = False
+    """The operator lets the next other list be older."""
+    content: Sha512 | None = None
+    """SHA-512 of what was signed, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A list that may be kept. `is_news` is false when it is, byte for byte, the newest one already."""
+    """A list that may be kept. `is_news` is false when it says, byte for byte, what the newest one says already."""
 
     is_news: bool
     warning: str | None = None
@@ -100,18 +105,29 @@ def demand_identifier(subscription: Subscription, listed: ImageList) -> None:
         raise ListIdentifierChanged(list_id=subscription.identifier, offered=listed.identifier)
 
 
-def compare_with_newest(listed: ImageList, digest: Sha512, newest: Newest | None) -> Admission:
-    """Return whether the list is news.
+def compare_with_newest(
+    listed: ImageList, digest: Sha512, newest: Newest | None, *, content: Sha512 | None = None
+) -> Admission:
+    """Return whether the list is news. `digest` is that of the whole message, `content` that of what was signed.
 
-    An equal version with other content is taken, with a warning, when it was created later: publishers do that.
+    The same content in another message is no news: it was signed once more, or somebody on the way added a line behind
+    the signature. Taken for another list, the genuine one would be refused after it.
+
+    An equal version with other content is taken, with a warning, when it was created later: publishers do that. Any
+    other list is taken, with a warning where it is older, when `newest.older_allowed`.
 
     Raises:
         ListRollback: its version is lower than the newest one's.
         ListReplayed: the same version with other content, created no later.
     """
-    if newest is None or digest == newest.sha512:
+    is_same = newest is not None and (digest == newest.sha512 or (content is not None and content == newest.content))
+    if newest is None or is_same:
         return Admission(is_news=newest is None)
     offered, have = version_key(listed.version), version_key(newest.version)
+    if newest.older_allowed and (offered, listed.created) <= (have, newest.created):
+        # Escaped here, since a log may be written by a formatter of the operator's, as it comes.
+        versions = printable(f"version {listed.version} is taken in place of version {newest.version}")
+        return Admission(is_news=True, warning=f"{versions}, as was allowed")
     if offered < have:
         raise ListRollback(list_id=listed.identifier, offered=listed.version, have=newest.version)
     if offered > have:
@@ -125,7 +141,7 @@ def compare_with_newest(listed: ImageList, digest: Sha512, newest: Newest | None
         )
     return Admission(
         is_news=True,
-        warning=f"list {listed.identifier}: version {listed.version} has other content than the one admitted before",
+        warning=f"version {printable(listed.version)} has other content than the one admitted before",
     )
 
 

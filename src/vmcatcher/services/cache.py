@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from vmcatcher.errors import VmcatcherError
-from vmcatcher.errors.cache import CorruptBytes
-from vmcatcher.errors.store import StoreFull
+from vmcatcher.errors.cache import BytesUnreadable, CorruptBytes
+from vmcatcher.errors.store import StoreFull, StoreInputOutput
 from vmcatcher.model.event import EventKind
 from vmcatcher.model.plan import plan_cache
 from vmcatcher.model.record import Reason, State
 from vmcatcher.services.checking import Checker
+from vmcatcher.services.clock import clock_trouble
 from vmcatcher.services.fetching import Fetcher
 from vmcatcher.services.outcome import Outcome
 from vmcatcher.services.passage import Passage, refreshed
+from vmcatcher.services.repairing import Mender
 from vmcatcher.services.standing import judge_all
 from vmcatcher.services.taking_up import drop_strays, put_aside, sweep, take_up
-from vmcatcher.store import blobs, cache, views
+from vmcatcher.store import blobs, cache, view_indexes, views
 from vmcatcher.store.vetoes import vetoed
 
 if TYPE_CHECKING:
@@ -64,7 +67,9 @@ def run_cache(context: Context, tools: Tools, teller: Teller, request: CacheRequ
 
     Raises:
         StoreHeld: another cache run is going on.
+        HardLinksImpossible: the views cannot be made of what the request says; nothing was done.
     """
+    views.demand_linkable(context.layout, request.views)
     with context.lock("cache"):
         run = _Run(context, tools, teller, request)
         try:
@@ -98,12 +103,17 @@ class _Run:
     def whole(self) -> None:
         request = self._request
         sweep(self._context, request.views)
-        found = take_up(self._context, self._passage, self._outcome)
+        mender = Mender(self._context, request.views, self._teller.new_id)
+        found = take_up(self._context, self._passage, mender, self._outcome)
         self._stuck |= found.stuck
         judged = judge_all(self._context, self._tools)
         self._outcome.failed.extend(judged.failed)
         records = (*found.active, *found.failing)
         plan = plan_cache(records, judged.standings, self._context.now, vetoed(self._layout), judged.unread)
+        trouble = clock_trouble(self._context)
+        if trouble is not None:
+            logger.warning("%s", trouble)
+            plan = replace(plan, leave_first=(), replace=(), give_up=())
         if request.expire:
             drop_strays(self._context, request.views, found, plan.wanted, self._outcome)
             self._leave(plan.leave_first)
@@ -148,14 +158,26 @@ class _Run:
 
     def _has_left(self, image: ImageId) -> bool:
         """Tell whether no version of the image is in the endorsed view, so that another one may come."""
-        records, _ = cache.readable_records(self._layout, image)
+        records = self._records(image)
         return image not in self._stuck and not any(record.is_active for record in records)
+
+    def _records(self, image: str) -> list[CacheRecord]:
+        """Return the versions of an image; one that can be read no longer keeps others out, and is told once."""
+        found, errors = cache.readable_records(self._layout, image)
+        told = {(failure.subject, str(failure.error)) for failure in self._outcome.failed}
+        for error in errors:
+            self._stuck.add(image)
+            if (image, str(error)) not in told:
+                self._outcome.fail(image, error)
+        return list(found)
 
     def _keep(self, record: CacheRecord, wanted: Wanted, standings: Mapping[ListId, Standing]) -> None:
         """See to a version that stays: missing bytes are fetched again, without a word to the cloud."""
         try:
             came = self._fetcher.fetch(record, wanted, standings[wanted.list_id].subscription)
-            current = record if record.list_sha512 == wanted.list_sha512 else refreshed(record, wanted)
+            # Also where the same list was kept once more under another name: what is published names its snapshot.
+            is_same = (record.list_sha512, record.snapshot) == (wanted.list_sha512, wanted.snapshot)
+            current = record if is_same else refreshed(record, wanted)
             if came:
                 checked = blobs.fingerprint(self._layout, record.sha512, self._context.now)
                 current = replace(current, checked=checked, tries=0)
@@ -223,8 +245,16 @@ class _Run:
                     self._checked[record.image] = self._put(replace(record, checked=checked))
             except CorruptBytes as error:
                 self._leave_corrupt([one for one in records if one.sha512 == record.sha512], error)
+            except StoreInputOutput as error:
+                self._outcome.fail(record.image, self._lost_on_disk(record, error) or error)
             except VmcatcherError as error:
                 self._outcome.fail(record.image, error)
+
+    def _lost_on_disk(self, record: CacheRecord, error: StoreInputOutput) -> BytesUnreadable | None:
+        """Return what to say of bytes that the disk does not deliver, which does not pass as other trouble may."""
+        if error.path != self._layout.blob(record.sha512) or getattr(error.__cause__, "errno", 0) != errno.EIO:
+            return None
+        return BytesUnreadable(image=record.image, path=error.path, why=error.why)
 
     def _leave_corrupt(self, sharing: list[CacheRecord], found: CorruptBytes) -> None:
         for record in sharing:
@@ -257,16 +287,9 @@ class _Run:
             self._outcome.fail_run("the log of what was told", error)
 
     def _write_indexes(self) -> None:
-        endorsed: list[tuple[str, dict[str, object]]] = []
-        expired: list[tuple[str, dict[str, object]]] = []
-        for image in cache.cached_images(self._layout):
-            for record in cache.readable_records(self._layout, image)[0]:
-                if record.state in (State.ENDORSED, State.EXPIRING):
-                    endorsed.append((record.image, views.index_entry(record, record.image)))
-                elif record.state is State.EXPIRED and record.expired_name is not None:
-                    expired.append((record.expired_name, views.index_entry(record, record.expired_name)))
-        views.put_index(self._request.views.cache, endorsed)
-        views.put_index(self._request.views.expired, expired)
+        records = [record for image in cache.cached_images(self._layout) for record in self._records(image)]
+        for kept in view_indexes.write_indexes(self._layout, self._request.views, records):
+            logger.error("something that was no file stood in place of a %s; it is kept as %s", views.INDEX, kept)
 
 
 def _checkable(plan: CachePlan, *, expired: bool) -> list[CacheRecord]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmcatcher.errors import VmcatcherError
 from vmcatcher.store import endorsers, snapshots, subscriptions
 
 if TYPE_CHECKING:
@@ -15,8 +14,11 @@ if TYPE_CHECKING:
 def is_still_wanted(context: Context, record: CacheRecord) -> bool:
     """Tell whether the version is still selected, from the list that was judged, by an endorser who is still linked.
 
-    Call it under the store lock, together with the commit that depends on it. What is not wanted any more, or cannot
-    be told, is left to the next run, which judges everything anew.
+    Call it under the store lock, together with the commit that depends on it. What is not wanted any more is left to
+    the next run, which judges everything anew.
+
+    Raises:
+        VmcatcherError: a document cannot be read, so nobody can tell.
     """
     try:
         subscription = subscriptions.find_subscription(context.layout, record.list_id)
@@ -28,5 +30,5 @@ def is_still_wanted(context: Context, record: CacheRecord) -> bool:
         evidence = snapshots.read_evidence(snapshot)
         linked = (endorsers.find_endorser(context.layout, one) for one in subscription.endorsers)
         return any(one is not None and one.owns(evidence.signer, evidence.issuer) for one in linked)
-    except (VmcatcherError, FileNotFoundError):
+    except FileNotFoundError:
         return False

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from vmcatcher.errors import BadEndorserIdentifier
 from vmcatcher.errors.requests import (
     AlreadyLinked,
+    BadCredential,
     CredentialTaken,
     NoSuchEndorser,
     NoSuchSubscription,
     NotLinked,
     UnevenCredentials,
 )
-from vmcatcher.errors.settings import BadSetting
 from vmcatcher.model.endorser import Endorser
 from vmcatcher.model.identity import Credential, EndorserId, ListId, endorser_id, normal_dn
 from vmcatcher.services.subscriptions import stored_subscription
@@ -53,14 +53,12 @@ def pair_credentials(subjects: Sequence[str], issuers: Sequence[str]) -> tuple[C
 
     Raises:
         UnevenCredentials: neither is the case.
-        BadSetting: one of them is empty or cannot be printed, so no certificate has that name.
+        BadCredential: one of them is empty or cannot be printed, so no certificate has that name.
     """
     for kind, names in (("subject", subjects), ("issuer", issuers)):
         for name in names:
             if not name.strip() or not name.isprintable():
-                raise BadSetting(
-                    name=f"the {kind}", value=name, expected="a certificate's name, in printable characters"
-                )
+                raise BadCredential(kind=kind, value=name)
     if not subjects or len(issuers) not in (1, len(subjects)):
         raise UnevenCredentials(subjects=len(subjects), issuers=len(issuers))
     if len(issuers) == 1:

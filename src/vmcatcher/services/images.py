@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.requests import NoSuchImage
 from vmcatcher.model.imagelist import parse_image_list
+from vmcatcher.services.context import Failure
 from vmcatcher.store import endorsers, index, snapshots, subscriptions
+from vmcatcher.store.vetoes import vetoed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +31,10 @@ AVAILABLE = 2
 
 @dataclass(frozen=True, slots=True)
 class ImageLine:
-    """One image with its state: 1 selected for the cache, 2 available in a current valid list, 3 both, 0 neither."""
+    """One image with its state: 1 selected for the cache, 2 available in a current valid list, 3 both, 0 neither.
+
+    An image whose bytes have a veto is not available: scripts and handlers take 3 for "is, or will be, in the cache".
+    """
 
     image: ImageId
     state: int
@@ -62,17 +67,35 @@ class ImageInfo:
     """The one of the endorser's credentials that signed the list."""
 
 
-def list_images(context: Context) -> tuple[ImageLine, ...]:
-    """Return every accepted image, in the order of the subscriptions and of their lists."""
+@dataclass(frozen=True, slots=True)
+class ImageListing:
+    """The images of the subscriptions that can be read, and what is wrong with the others."""
+
+    lines: tuple[ImageLine, ...]
+    failed: tuple[Failure, ...]
+
+
+def list_images(context: Context) -> ImageListing:
+    """Return every accepted image, in the order of the subscriptions and of their lists.
+
+    One subscription that is damaged hides no image of another.
+
+    Raises:
+        DocumentDamaged: an endorser cannot be read, so that nobody can say what is available.
+    """
     known = endorsers.all_endorsers(context.layout)
+    unwanted = vetoed(context.layout)
     lines: list[ImageLine] = []
-    for one in index.all_indexes(context.layout):
+    found, unread = index.readable_indexes(context.layout)
+    failed = {**unread, **subscriptions.lost(context.layout)}
+    for one in found:
         usable = is_available(context, one, known)
         for image in one.images:
             valid = usable and image.valid_until is not None and image.valid_until > context.now
-            state = (SELECTED if image.selected else 0) | (AVAILABLE if valid else 0)
+            available = valid and image.sha512 not in unwanted
+            state = (SELECTED if image.selected else 0) | (AVAILABLE if available else 0)
             lines.append(ImageLine(image.identifier, state, one.identifier, image.sha512))
-    return tuple(lines)
+    return ImageListing(tuple(lines), tuple(Failure(name, error) for name, error in failed.items()))
 
 
 def is_available(context: Context, one: SubscriptionIndex, known: Sequence[Endorser]) -> bool:
@@ -104,11 +127,14 @@ def select_images(context: Context, selectors: Sequence[str], *, by_digest: bool
     unknown: list[str] = []
     with context.lock("store"):
         matched: dict[str, set[str]] = {}
-        lines = list_images(context)
+        listing = list_images(context)
+        lines = listing.lines
         earlier = _EarlierDigests(context)
         for selector in selectors:
             found = _matching(lines, selector, earlier if by_digest else None)
             if not found:
+                # It may be an image of the one that cannot be read.
+                _demand_whole(listing)
                 unknown.append(selector)
             for line in found:
                 matched.setdefault(line.list_id, set()).add(line.image)
@@ -121,6 +147,11 @@ def select_images(context: Context, selectors: Sequence[str], *, by_digest: bool
                 subscriptions.put_subscription(context.layout, changed)
                 index.write_projections(context.layout, changed)
     return tuple(unknown)
+
+
+def _demand_whole(listing: ImageListing) -> None:
+    for failure in listing.failed:
+        raise failure.error
 
 
 def _matching(lines: Sequence[ImageLine], selector: str, earlier: _EarlierDigests | None) -> list[ImageLine]:
@@ -160,8 +191,10 @@ def find_images(context: Context, selector: str, *, by_digest: bool) -> tuple[Im
     Raises:
         NoSuchImage: it selects none.
     """
-    lines = _matching(list_images(context), selector, _EarlierDigests(context) if by_digest else None)
+    listing = list_images(context)
+    lines = _matching(listing.lines, selector, _EarlierDigests(context) if by_digest else None)
     if not lines:
+        _demand_whole(listing)
         raise NoSuchImage(image=selector)
     return tuple(info for line in lines if (info := _info(context, line)) is not None)
 

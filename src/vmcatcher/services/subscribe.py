@@ -13,9 +13,10 @@ from vmcatcher.model.endorser import Endorser
 from vmcatcher.model.identity import Credential, EndorserId
 from vmcatcher.model.location import Location
 from vmcatcher.model.subscription import AcceptedImage, NewImages, Subscription, TlsTrust
+from vmcatcher.services.newest import compare, newest_admitted, put_mark
 from vmcatcher.services.settling import clash, followed_uri
 from vmcatcher.services.subscriptions import demand_sendable, images_of_others
-from vmcatcher.services.update import newest_admitted, prove, put_mark
+from vmcatcher.services.update import prove
 from vmcatcher.store import endorsers, files, index, snapshots, subscriptions
 from vmcatcher.store.subscriptions import FetchNotes, Secret
 from vmcatcher.transport.access import Access
@@ -128,8 +129,7 @@ def _commit(
     verified, parsed = proved
     listed = parsed.imagelist
     endorser, is_endorser_new = signed_by
-    newest = newest_admitted(context, listed.identifier)
-    taken = admission.compare_with_newest(listed, snapshots.signed_digest(verified.signed), newest)
+    taken = compare(verified, listed, newest_admitted(context, listed.identifier))
     admission.demand_valid_now(listed, context.now)
     existing = subscriptions.find_subscription(context.layout, listed.identifier)
     if existing is not None:
@@ -150,7 +150,7 @@ def _commit(
         subscriptions.put_secret(context.layout, listed.identifier, secret)
     # The mark goes first, too: a run killed behind the commit must not leave room for an older list.
     if taken.is_news:
-        put_mark(context, listed, verified)
+        put_mark(context, listed, verified, snapshots.signed_digest(verified.signed))
     subscriptions.put_subscription(context.layout, subscription)
     known = tuple(image.identifier for image in listed.images)
     subscriptions.put_fetch_notes(context.layout, listed.identifier, FetchNotes(told=known))

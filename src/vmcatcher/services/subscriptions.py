@@ -12,6 +12,7 @@ from vmcatcher.model import identity
 from vmcatcher.model.identity import ImageId, image_id
 from vmcatcher.model.location import Location
 from vmcatcher.model.subscription import NewImages, TlsTrust, register_images
+from vmcatcher.services.context import Failure
 from vmcatcher.services.images import CurrentList, current_list
 from vmcatcher.store import index, snapshots, subscriptions
 from vmcatcher.store.subscriptions import Secret
@@ -42,9 +43,19 @@ class SubscriptionInfo:
     current: CurrentList | None
 
 
-def list_subscriptions(context: Context) -> tuple[Subscription, ...]:
-    """Return every subscription in the order they were made."""
-    return subscriptions.all_subscriptions(context.layout)
+@dataclass(frozen=True, slots=True)
+class SubscriptionListing:
+    """The subscriptions that can be read, in the order they were made, and what is wrong with the others."""
+
+    found: tuple[Subscription, ...]
+    failed: tuple[Failure, ...]
+
+
+def list_subscriptions(context: Context) -> SubscriptionListing:
+    """Return every subscription that can be read; one that is damaged hides no other."""
+    found, unread = subscriptions.readable_subscriptions(context.layout)
+    failed = {**unread, **subscriptions.lost(context.layout)}
+    return SubscriptionListing(found, tuple(Failure(name, error) for name, error in failed.items()))
 
 
 def find_subscription(context: Context, selector: str, *, by_uri: bool, directory: str = "") -> Subscription:
@@ -59,8 +70,10 @@ def find_subscription(context: Context, selector: str, *, by_uri: bool, director
         found = stored_subscription(context, selector)
     else:
         wanted = _same_spelling(selector, directory)
-        everything = subscriptions.all_subscriptions(context.layout)
-        found = next((one for one in everything if one.answers_to(selector) or one.answers_to(wanted)), None)
+        listing = list_subscriptions(context)
+        found = next((one for one in listing.found if one.answers_to(selector) or one.answers_to(wanted)), None)
+        if found is None and listing.failed:
+            raise listing.failed[0].error  # it may be the one
     if found is None:
         raise NoSuchSubscription(subscription=selector)
     return found
@@ -72,7 +85,11 @@ def stored_subscription(context: Context, list_id: str) -> Subscription | None:
         known = identity.list_id(list_id)
     except BadIdentifier:
         return None
-    return subscriptions.find_subscription(context.layout, known)
+    found = subscriptions.find_subscription(context.layout, known)
+    lost = subscriptions.lost(context.layout).get(known) if found is None else None
+    if lost is not None:
+        raise lost
+    return found
 
 
 def _same_spelling(uri: str, directory: str) -> str:

@@ -11,16 +11,21 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vmcatcher.errors import VmcatcherError
+from vmcatcher.errors import VmcatcherError, printable
 from vmcatcher.errors.requests import NoSuchSubscription
+from vmcatcher.errors.store import DocumentDamaged, NotOurFile
 from vmcatcher.model import admission
 from vmcatcher.model.imagelist import parse_image_list
+from vmcatcher.model.instant import instant_text
 from vmcatcher.model.location import Location
 from vmcatcher.model.subscription import TlsTrust
+from vmcatcher.services.clock import clock_trouble
 from vmcatcher.services.context import Failure
 from vmcatcher.services.new_images import tell_new_images
+from vmcatcher.services.newest import compare, is_outrun, is_same_proof, newest_admitted, put_mark
+from vmcatcher.services.repairing import lost_subscriptions, mend_subscription
 from vmcatcher.services.settling import Owners, note_failure, note_success, settle
-from vmcatcher.store import endorsers, snapshots, subscriptions
+from vmcatcher.store import endorsers, index, snapshots, subscriptions
 from vmcatcher.transport.access import Access
 from vmcatcher.transport.results import Fetched, Validators
 from vmcatcher.trust.verify import verify
@@ -96,8 +101,13 @@ def update_all(context: Context, tools: Tools, teller: Teller) -> UpdateReport:
     failed: list[Failure] = []
     owners = Owners()
     with context.lock("update"):
+        trouble = clock_trouble(context)
+        if trouble is not None:
+            logger.warning("%s", trouble)
+        failed.extend(lost_subscriptions(context))
         for subscription in _readable(context, failed):
             list_id = subscription.identifier
+            failed.extend(_mended(context, list_id))
             logger.info("updating %s", list_id)
             try:
                 updated, problems = update_one(context, tools, subscription, owners, is_listening=teller.is_listening)
@@ -114,6 +124,13 @@ def update_all(context: Context, tools: Tools, teller: Teller) -> UpdateReport:
                 failed.append(Failure(list_id, error))
         teller.write_log()
     return UpdateReport(tuple(done), tuple(failed))
+
+
+def _mended(context: Context, list_id: str) -> list[Failure]:
+    try:
+        return [Failure(list_id, said) for said in mend_subscription(context, list_id)]
+    except VmcatcherError as error:
+        return [Failure(list_id, error)]
 
 
 def _readable(context: Context, failed: list[Failure]) -> list[Subscription]:
@@ -139,8 +156,9 @@ def update_one(
         VmcatcherError: the list could not be fetched, verified, read or admitted; nothing has changed.
     """
     newest = snapshots.current_snapshot(context.layout, subscription.identifier)
-    snapshot = newest if newest is not None and _is_intact(newest, subscription.identifier) else None
-    signed, validators = _fetch(context, tools, subscription, snapshot)
+    is_whole = newest is not None and _is_intact(newest, subscription.identifier)
+    snapshot = newest if is_whole else None
+    signed, validators = _fetch(context, tools, subscription, _unmodified(context, subscription, snapshot))
     verified, parsed = prove(signed, tools, context)
     with context.lock("store"):
         current = subscriptions.find_subscription(context.layout, subscription.identifier)
@@ -150,12 +168,13 @@ def update_one(
         warning_once = taken.warning
         # Looked up again: the subscription may have been deleted and made anew meanwhile.
         is_there = snapshot is not None and snapshot == snapshots.current_snapshot(context.layout, current.identifier)
-        is_kept = snapshot is not None and is_there and snapshots.read_signed(snapshot) == signed
+        is_kept = snapshot is not None and is_there and is_same_proof(snapshot, verified)
         if not is_kept:
-            snapshots.keep(context.layout, current.identifier, verified, context.now)
-            if newest is not None and snapshot is None:
-                snapshots.set_aside(context.layout, current.identifier, newest)
-        put_mark(context, parsed.imagelist, verified)
+            snapshot = snapshots.keep(context.layout, current.identifier, verified, context.now)
+            if newest is not None and not is_whole:
+                snapshots.set_aside(context.layout, newest)
+        assert snapshot is not None
+        put_mark(context, parsed.imagelist, verified, snapshots.signed_digest(snapshots.read_signed(snapshot)))
         settled, problems = settle(context, current, parsed.imagelist, owners)
         # What one address says about its versions means nothing at another one.
         validators = validators if settled.uri == subscription.uri else Validators()
@@ -164,12 +183,26 @@ def update_one(
     return Updated(current.identifier, not is_kept, new_images), (*parsed.refused, *problems)
 
 
+def _unmodified(context: Context, subscription: Subscription, snapshot: Snapshot | None) -> Snapshot | None:
+    """Return the snapshot if "not modified" would be an answer that helps, and is about it."""
+    if snapshot is None or is_outrun(context, subscription.identifier, snapshot):
+        return None
+    known = index.fresh_index(context.layout, subscription.identifier)
+    # A list that is over is asked for without conditions: a server may have used its ETag twice, a cache may be stale.
+    is_over = known is not None and known.expires is not None and known.expires <= context.now
+    return None if is_over else snapshot
+
+
 def _is_intact(snapshot: Snapshot, list_id: str) -> bool:
-    """Tell whether a snapshot's bytes are the ones that were admitted; a damaged one is fetched again."""
+    """Tell whether a snapshot's bytes are the ones that were admitted; a damaged one is fetched again.
+
+    Raises:
+        StoreInputOutput, StoreUnreadable: it cannot be read now, which says nothing about it.
+    """
     try:
         digest = snapshots.signed_digest(snapshots.read_signed(snapshot))
         is_intact = snapshots.read_evidence(snapshot).sha512 == digest
-    except (VmcatcherError, FileNotFoundError):
+    except (DocumentDamaged, NotOurFile, FileNotFoundError):
         is_intact = False
     if not is_intact:
         logger.warning("snapshot %s of %s is damaged and is fetched again", snapshot.name, list_id)
@@ -208,40 +241,18 @@ def prove(signed: bytes, tools: Tools, context: Context) -> tuple[VerifiedList, 
     return verified, parsed
 
 
-def newest_admitted(context: Context, list_id: str) -> admission.Newest | None:
-    """Return the newest list ever admitted under an identifier: its mark, or a snapshot that outran the mark.
-
-    A run that was killed between the two leaves the snapshot newer; an older list must not slip in through that gap.
-    """
-    mark = snapshots.read_mark(context.layout, list_id)
-    newest = admission.Newest(mark.version, mark.created, mark.sha512) if mark else None
-    snapshot = snapshots.current_snapshot(context.layout, list_id)
-    if snapshot is None:
-        return newest
-    try:
-        evidence = snapshots.read_evidence(snapshot)
-        if newest is not None and evidence.sha512 == newest.sha512:
-            return newest
-        listed = parse_image_list(evidence.content).imagelist
-    except VmcatcherError:
-        return newest
-    kept = admission.Newest(listed.version, listed.created, evidence.sha512)
-    return kept if newest is None or admission.is_newer(kept, newest) else newest
-
-
-def put_mark(context: Context, listed: ImageList, verified: VerifiedList) -> None:
-    """Remember the list as the newest one ever admitted."""
-    digest = snapshots.signed_digest(verified.signed)
-    snapshots.put_mark(context.layout, listed.identifier, snapshots.Mark(listed.version, listed.created, digest))
-
-
 def _admit(
     context: Context, subscription: Subscription, verified: VerifiedList, listed: ImageList
 ) -> admission.Admission:
     admission.demand_linked(verified, subscription, endorsers.all_endorsers(context.layout))
     admission.demand_identifier(subscription, listed)
     newest = newest_admitted(context, subscription.identifier)
-    taken = admission.compare_with_newest(listed, snapshots.signed_digest(verified.signed), newest)
+    if newest is not None:
+        # A store that was restored from a backup knows only what was newest then, and nothing else shows it.
+        age, created = (context.now - newest.created).days, instant_text(newest.created)
+        known = (listed.identifier, printable(newest.version), created, age)
+        logger.info("newest of %s so far: version %s, created %s, %d days ago", *known)
+    taken = compare(verified, listed, newest)
     admission.demand_valid_now(listed, context.now)
     return taken
 
@@ -250,6 +261,6 @@ def _report(list_id: str, verified: VerifiedList, parsed: ParsedList, warning: s
     if is_kept:
         logger.info("unchanged %s", list_id)
     else:
-        logger.info("admitted %s version=%s", list_id, parsed.imagelist.version)
+        logger.info("admitted %s version=%s", list_id, printable(parsed.imagelist.version))
     for text in (*verified.warnings, *parsed.warnings, *((warning,) if warning else ())):
         logger.warning("list %s: %s", list_id, text)

@@ -16,6 +16,7 @@ from vmcatcher.errors import (
     VmcatcherError,
     printable,
 )
+from vmcatcher.errors.answer import BodyTruncated, ServerBusy
 
 
 @dataclass(eq=False)
@@ -117,3 +118,10 @@ def test_templates_of_every_error_name_fields_it_has():
     for cls in ours:
         names = {name for text in (cls.message, cls.hint) for _, name, _, _ in string.Formatter().parse(text) if name}
         assert names <= set(cls.__dataclass_fields__), cls
+
+
+def test_what_the_server_did_not_say_is_not_said_for_it():
+    assert "asks" not in str(ServerBusy(url="http://h/l", status=503, retry_after_s=None))
+    assert "(status 503, asks to wait: 30.0 s)" in str(ServerBusy(url="http://h/l", status=503, retry_after_s=30.0))
+    assert str(BodyTruncated(url="http://h/l", expected=None, got=7)).endswith("after 7 bytes, expected more")
+    assert str(BodyTruncated(url="http://h/l", expected=9, got=7)).endswith("after 7 bytes, expected 9")

@@ -145,7 +145,7 @@ def test_equal_version_with_other_content_counts_by_its_date(have: str):
     later = admission.compare_with_newest(LISTED, SECOND_DIGEST, _newest(have, created=LISTED.created - SECOND))
     assert later.is_news
     assert later.warning
-    assert "list list: version 2 has other content" in later.warning
+    assert later.warning == "version 2 has other content than the one admitted before"
     for created in (LISTED.created, LISTED.created + SECOND):
         with pytest.raises(ListReplayed) as caught:
             admission.compare_with_newest(LISTED, SECOND_DIGEST, _newest(have, created=created))

@@ -271,7 +271,7 @@ def test_members_that_nobody_reads_may_be_anything():
     "value",
     [..., None, "", 7, True, [], {}, "../../escape", "a/b", "a\n", "-x", "partial", "x.2026-11-23_04-23-39", "x" * 129],
 )
-def test_image_identifier_that_is_no_file_name_refuses_the_image(value):
+def test_fault_65_image_identifier_that_is_no_file_name_refuses_the_image(value):
     refusal = refused_field(dc_identifier=value)
     assert refusal.field == "dc:identifier"
     assert refusal.identifier == (value if isinstance(value, str) else "")
@@ -298,7 +298,7 @@ _BAD_NUMBERS = [
 
 
 @pytest.mark.parametrize("value", [*_BAD_NUMBERS, "9" * 20, ..., None, True, False, [], {}, [5]])
-def test_image_size_that_is_no_number_of_bytes_refuses_the_image(value):
+def test_fault_70_image_size_that_is_no_number_of_bytes_refuses_the_image(value):
     refusal = refused_field(hv_size=value)
     assert (refusal.field, refusal.identifier) == ("hv:size", an_image()["dc:identifier"])
 
@@ -312,7 +312,7 @@ def test_image_size_of_a_thousand_digits_refuses_the_image_in_few_words():
 @pytest.mark.parametrize(
     "value", [..., None, "", 5, True, [], {}, _HEX[:-1], _HEX + "0", "g" * 128, _HEX + "\n", "٣" * 128]
 )
-def test_image_sha512_that_is_none_refuses_the_image(value):
+def test_fault_69_image_sha512_that_is_none_refuses_the_image(value):
     refusal = refused_field(sl_checksum_sha512=value)
     assert (refusal.field, refusal.expected) == ("sl:checksum:sha512", "128 hexadecimal digits")
 
@@ -363,7 +363,7 @@ _GOOD_URIS = [
 
 
 @pytest.mark.parametrize("uri", _BAD_URIS)
-def test_location_that_no_list_may_name_is_refused(uri):
+def test_fault_67_location_that_no_list_may_name_is_refused(uri):
     assert refused_field(hv_uri=uri).field == "hv:uri"
     with pytest.raises(ListFieldMalformed) as caught:
         parsed(hv_uri=uri)
@@ -382,7 +382,7 @@ def test_image_without_a_location_is_refused(value):
     assert refused_field(hv_uri=value).field == "hv:uri"
 
 
-def test_password_in_a_location_is_not_repeated():
+def test_fault_68_password_in_a_location_is_not_repeated():
     uri = "http://user:canary@images.example.org/one.raw"
     assert "canary" not in refused_field(hv_uri=uri).one_line()
     with pytest.raises(ListFieldMalformed) as caught:
@@ -476,7 +476,7 @@ def test_every_bad_image_has_its_own_refusal_in_the_order_of_the_list():
     "field", ["dc_identifier", "hv_version", "dc_date_created", "dc_date_expires", "hv_uri", "hv_endorser", "hv_images"]
 )
 @pytest.mark.parametrize("value", [..., None])
-def test_list_field_that_is_missing_is_named(field, value):
+def test_fault_79_list_field_that_is_missing_is_named(field, value):
     with pytest.raises(ListFieldMissing) as caught:
         parsed(**{field: value})
     assert caught.value.field.replace(":", "_") == field
@@ -485,7 +485,7 @@ def test_list_field_that_is_missing_is_named(field, value):
 
 @pytest.mark.parametrize("field", ["hv:dn", "hv:ca", "hv:email", "dc:creator"])
 @pytest.mark.parametrize("value", [..., None])
-def test_endorser_field_that_is_missing_is_named_with_its_place(field, value):
+def test_fault_79_endorser_field_that_is_missing_is_named_with_its_place(field, value):
     fields = copy.deepcopy(a_list())
     if value is ...:
         del fields["hv:endorser"]["hv:x509"][field]
@@ -518,7 +518,7 @@ def test_endorser_without_certificate_names_is_named_with_its_place():
         ("hv:images", [{}, "x", 7, True, {"hv:image": {}}]),
     ],
 )
-def test_list_field_that_is_malformed_is_named_with_what_was_found(field, values):
+def test_fault_79_list_field_that_is_malformed_is_named_with_what_was_found(field, values):
     for value in values:
         with pytest.raises(ListFieldMalformed) as caught:
             parse_image_list(signed(a_list() | {field: value}))
@@ -537,7 +537,7 @@ def test_list_field_that_is_malformed_is_named_with_what_was_found(field, values
         ("dc:creator", [False, ["x"]]),
     ],
 )
-def test_endorser_field_that_is_malformed_is_named_with_its_place(field, values):
+def test_fault_79_endorser_field_that_is_malformed_is_named_with_its_place(field, values):
     for value in values:
         fields = copy.deepcopy(a_list())
         fields["hv:endorser"]["hv:x509"][field] = value
@@ -552,14 +552,14 @@ def test_certificate_names_that_are_no_object_are_refused():
     assert caught.value.field == "hv:endorser.hv:x509"
 
 
-def test_two_images_with_one_identifier_refuse_the_list():
+def test_fault_64_two_images_with_one_identifier_refuse_the_list():
     with pytest.raises(DuplicateImage) as caught:
         parsed(an_image(dc_identifier="a"), an_image(dc_identifier="b"), an_image(dc_identifier="a", hv_version="3"))
     assert (caught.value.identifier, caught.value.first, caught.value.second) == ("a", 1, 3)
     assert caught.value.classic_exit == 38
 
 
-def test_identifier_of_a_refused_image_cannot_be_used_by_another():
+def test_fault_64_identifier_of_a_refused_image_cannot_be_used_by_another():
     with pytest.raises(DuplicateImage):
         parsed(an_image(dc_identifier="a", hv_size=0), an_image(dc_identifier="a"))
 
@@ -570,7 +570,7 @@ def test_identifiers_that_are_no_identifiers_are_no_duplicates():
     assert len(result.imagelist.images) == 1
 
 
-def test_images_beyond_the_limit_refuse_the_list():
+def test_fault_75_images_beyond_the_limit_refuse_the_list():
     images = [an_image(dc_identifier=f"i{number}") for number in range(4)]
     content = signed(a_list(images))
     assert len(parse_image_list(content, limits=ListLimits(max_images=4)).imagelist.images) == 4

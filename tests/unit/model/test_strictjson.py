@@ -63,7 +63,7 @@ def test_line_ends_of_either_kind_are_white_space():
         (b'{"a": "\xed\xa0\x80"}', "byte 7 is not UTF-8"),
     ],
 )
-def test_bytes_that_are_no_json_are_refused_with_the_place(content, why):
+def test_fault_76_bytes_that_are_no_json_are_refused_with_the_place(content, why):
     with pytest.raises(NotJson) as caught:
         parse(content)
     assert why in caught.value.why
@@ -93,7 +93,7 @@ def test_json_that_is_no_object_is_refused(content, found):
     "content",
     [b'{"k": 1, "x": 2, "k": 1}', b'{"a": [{"b": {"k": 1, "k": 2}}]}', b'{"k": 1, "\\u006b": 2}'],
 )
-def test_key_that_appears_twice_in_one_object_is_named(content):
+def test_fault_72_key_that_appears_twice_in_one_object_is_named(content):
     with pytest.raises(DuplicateKey) as caught:
         parse(content)
     assert caught.value.key == "k"
@@ -107,7 +107,7 @@ def test_same_key_in_two_objects_is_no_duplicate():
     "number",
     ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 1001, "-" + "1" * 1000, "0." + "1" * 1000, "9" * 5000],
 )
-def test_number_that_cannot_be_computed_with_is_refused(number):
+def test_fault_73_number_that_cannot_be_computed_with_is_refused(number):
     with pytest.raises(BadNumber) as caught:
         parse(b'{"a": %s}' % number.encode())
     assert caught.value.classic_exit == 37
@@ -118,7 +118,7 @@ def test_number_of_a_thousand_digits_keeps_them_all():
     assert parse(b'{"a": %s}' % (b"7" * 1000)) == {"a": int("7" * 1000)}
 
 
-def test_nesting_at_the_limit_is_read_and_one_level_more_is_refused():
+def test_fault_74_nesting_at_the_limit_is_read_and_one_level_more_is_refused():
     def nested(depth: int) -> bytes:
         return b'{"a":' * (depth - 1) + b"{}" + b"}" * (depth - 1)
 
@@ -130,7 +130,7 @@ def test_nesting_at_the_limit_is_read_and_one_level_more_is_refused():
         parse(b'{"a": [[]]}', max_depth=2)
 
 
-def test_two_hundred_thousand_open_brackets_are_refused_before_reading():
+def test_fault_74_two_hundred_thousand_open_brackets_are_refused_before_reading():
     with pytest.raises(TooDeep):
         parse(b"[" * 200_000)
 
@@ -140,7 +140,7 @@ def test_brackets_inside_strings_are_no_nesting():
     assert parse(b'{"a": "%s", "[[": 1}' % text.encode()) == {"a": "[{" * 100 + '" [ \\', "[[": 1}
 
 
-def test_values_beyond_the_limit_are_refused():
+def test_fault_75_values_beyond_the_limit_are_refused():
     assert parse(b'{"a": [1, 2, 3]}', max_values=5)
     with pytest.raises(TooManyValues) as caught:
         parse(b'{"a": [1, 2, 3, 4]}', max_values=5)
@@ -158,7 +158,7 @@ def test_values_beyond_the_limit_are_refused():
         (b'{"a": [{"k\\u0000": 1}]}', "k\0", "a NUL character"),
     ],
 )
-def test_text_that_cannot_be_printed_or_passed_on_is_refused(content, where, holds):
+def test_fault_76_text_that_cannot_be_printed_or_passed_on_is_refused(content, where, holds):
     with pytest.raises(BadText) as caught:
         parse(content)
     assert (caught.value.where, caught.value.holds) == (where, holds)
