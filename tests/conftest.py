@@ -27,6 +27,13 @@ _TRUST_ANCHORS = Path("/etc/grid-security/certificates")
 _PROXIES = ("all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the samples of the survival tests be repeated, and what they counted be kept."""
+    survival = parser.getgroup("survival")
+    survival.addoption("--survival-seed", metavar="TEXT", help="draw the samples with this (default: the date)")
+    survival.addoption("--survival-figures", metavar="FILE", help="append what was counted to this table")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs root when we are not."""
     if os.geteuid() == 0:
@@ -121,6 +128,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"could not run: {count} test{'s' if count > 1 else ''}: {reason}")
     if missing:
         terminalreporter.write_line(f"could not run: whatever uses {', '.join(missing)} (not installed)")
+    for report in (*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])):
+        for name, value in report.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(str(value))
     if config.option.markexpr:
         terminalreporter.write_line(f"left out: tests that are not '{config.option.markexpr}'")
 

@@ -1,18 +1,17 @@
-"""A copy that is taken while a run writes, one directory after the other, is a store that the next run completes."""
+"""A copy that is taken while a run writes is a store that the next run completes, in whatever order it was taken."""
 
 from __future__ import annotations
 
-import os
+import random
 import shutil
 from pathlib import Path
 
 import pytest
 
 from support.acts import ACTS, Stage
-from support.faults import Faults, Meanwhile
+from support.copies import SlowCopy, examine
+from support.faults import Alongside, Faults, Meanwhile
 from support.site import Site
-from vmcatcher.store import root
-from vmcatcher.store.check import check_store
 
 # As `rsync -a` walks the tree, with what the documentation asks for: everything but the blobs first, the blobs last.
 _ORDER = (
@@ -20,6 +19,8 @@ _ORDER = (
     "trust", "vetoes", "blobs",
 )  # fmt: skip
 _SPLITS = (1, 2, 3, 6, 9, 11)
+_COPIED = ["update", "fresh cache run", "replacing cache run", "expiring cache run"]
+_ACTS = [pytest.param(act, id=f"fault_27-{act}") for act in _COPIED]
 
 
 def copy(source: Path, target: Path, names) -> None:
@@ -28,29 +29,6 @@ def copy(source: Path, target: Path, names) -> None:
             shutil.copytree(source / name, target / name, symlinks=True, ignore=shutil.ignore_patterns(".tmp-*"))
         else:
             shutil.copy2(source / name, target / name)
-
-
-def examine(stage: Stage, target: Path, point: str) -> None:
-    """Assert that the copy is a store, and that two plain runs on it make it what the original became."""
-    site = stage.site
-    damage = [str(one) for one in check_store(root.open_store(str(target)), read_bytes=True) if one.is_damage]
-    assert damage == [], point
-    original = site.root / "original"
-    os.rename(site.store, original)
-    os.rename(target, site.store)
-    try:
-        for _ in range(2):
-            done = stage.again()
-        assert done.code == 0, f"{point}: {done}"
-        assert [str(one) for one in check_store(root.open_store(str(site.store)), read_bytes=True)] == [], point
-        assert site.endorsed() == view(original), point
-    finally:
-        shutil.rmtree(site.store)
-        os.rename(original, site.store)
-
-
-def view(store: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (store / "endorsed").iterdir() if path.name != "cache.index"}
 
 
 def sweep(site: Site, act: str, step: int) -> None:
@@ -66,16 +44,51 @@ def sweep(site: Site, act: str, step: int) -> None:
         with Faults(Meanwhile(number, lambda split=split: copy(site.store, target, _ORDER[:split]))):
             stage.play()
         copy(site.store, target, _ORDER[split:])
-        examine(stage, target, f"copied up to {_ORDER[split - 1]} before call {number}, the rest at the end")
+        examine(
+            site, stage.again, target, f"copied up to {_ORDER[split - 1]} before call {number}, the rest at the end"
+        )
 
 
-@pytest.mark.parametrize("act", ["update", "fresh cache run", "replacing cache run", "expiring cache run"])
+def wander(site: Site, act: str, lots) -> None:
+    """Take copies file by file while the run goes on, the directories in an order drawn by lot, locks included."""
+    stage = Stage(site, ACTS[act])
+    for lot in lots:
+        dice = random.Random(f"{act} {lot}")
+        stage.reset()
+        order = sorted(path.name for path in site.store.iterdir())
+        dice.shuffle(order)
+        slow = SlowCopy(site.store, site.root / "copy", order, dice)
+        with Faults(Alongside(slow.step)):
+            stage.play()
+        slow.finish()
+        examine(site, stage.again, site.root / "copy", f"lot {lot}: {', '.join(order)}")
+
+
+@pytest.mark.parametrize("act", _ACTS)
 def test_copy_taken_during_a_run_is_completed_by_the_next_one(site: Site, act: str):
     sweep(site, act, 11)
 
 
+@pytest.mark.parametrize("act", _ACTS)
+def test_copy_taken_file_by_file_in_any_order_is_completed_by_the_next_run(site: Site, act: str):
+    wander(site, act, range(3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", _ACTS)
+def test_ten_copies_taken_file_by_file_are_completed_by_the_next_run(site: Site, act: str):
+    wander(site, act, range(100, 110))
+
+
 @pytest.mark.soak
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("act", ["update", "fresh cache run", "replacing cache run", "expiring cache run"])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("act", _ACTS)
 def test_copy_taken_at_any_call_of_a_run_is_completed_by_the_next_one(site: Site, act: str):
     sweep(site, act, 1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("act", _ACTS)
+def test_many_copies_taken_file_by_file_are_completed_by_the_next_run(site: Site, act: str):
+    wander(site, act, range(1000, 1150))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from support.acts import ACTS, Stage, left_overs
 from support.faults import Faults, Kill, Killed
 from support.site import Site
+from support.sweeps import images, in_order
 from vmcatcher.store import root
 from vmcatcher.store.check import check_store
 
@@ -56,36 +56,11 @@ def endure(stage: Stage, point: str) -> None:
     assert stage.differences() == {}, point
     assert [str(one) for one in findings(site)] == [], point
     assert stage.story() == stage.whole_story, point
-    assert in_order(stage), point
+    assert in_order(site), point
     for path, (digest, _) in images(site).items():
         if digest in there and not stage.act.is_rotten:
             assert site.server.gets(path) == asked[path], f"{point}: {path} was fetched again"
         assert site.server.gets(path) <= 2, point
-
-
-def images(site: Site) -> dict[str, tuple[str, int]]:
-    """Return what the publisher serves as images: path -> digest and size."""
-    return {
-        path: (hashlib.sha512(document.content).hexdigest(), len(document.content))
-        for path, document in site.server._plan.documents.items()
-        if path.startswith("/images/")
-    }
-
-
-def in_order(stage: Stage) -> bool:
-    """Tell whether every repetition of an event came before the next event of its image was told."""
-    newest: dict[str, str] = {}
-    over: set[str] = set()
-    for event in stage.site.noted():
-        image, identifier = event.get("DC_IDENTIFIER"), event["ID"]
-        if image is None or newest.get(image) == identifier:
-            continue
-        if identifier in over:
-            return False
-        if image in newest:
-            over.add(newest[image])
-        newest[image] = identifier
-    return True
 
 
 @pytest.mark.parametrize("act", ACTS)

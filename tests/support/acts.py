@@ -24,7 +24,9 @@ from typing import Any
 
 from support.site import LIST_ID, Result, Site, image_id
 
-_RANDOM = {"checked", "id", "set_aside", "etag", "attempted", "succeeded"}
+_SEAL = "~sha256"
+"""The digest of a document's text, which differs where its instants do."""
+_RANDOM = {"~sha256", "checked", "id", "set_aside", "etag", "attempted", "succeeded"}
 
 
 @dataclass(frozen=True)
@@ -39,35 +41,40 @@ class Act:
     """Whether bytes are wrong before the act begins."""
 
 
-def _known_endorser(site: Site) -> None:
+def known_endorser(site: Site) -> None:
+    """Alice is known, and there is a list of hers to subscribe to."""
     site.publish("1", site.image(1), site.image(2))
     site.expect(0, "endorser", "-C", "-e", "alice", "--dn", site.alice.subject, "-I", site.alice.issuer)
 
 
-def _joined(site: Site) -> None:
+def joined(site: Site) -> None:
+    """Subscribed to a list of three images, all selected, none cached."""
     site.join(site.image(1), site.image(2), site.image(3))
     site.select(1, 2, 3)
 
 
-def _cached(site: Site) -> None:
-    _joined(site)
+def cached(site: Site) -> None:
+    """Three images are cached."""
+    joined(site)
     site.cache()
 
 
-def _with_news(site: Site) -> None:
-    _joined(site)
+def with_news(site: Site) -> None:
+    """A new list replaces an image, withdraws one and names another one."""
+    joined(site)
     site.expect(0, "subscribe", "--imagelist-newimage-subscribe", "-u", LIST_ID)
     site.publish("2", site.image(1, "2"), site.image(2), site.image(4))
 
 
-def _with_replacement(site: Site) -> None:
-    _cached(site)
+def with_replacement(site: Site) -> None:
+    """Three images are cached; the current list replaces one and withdraws one."""
+    cached(site)
     site.publish("2", site.image(1, "2"), site.image(2))
     site.expect(0, "subscribe", "-U")
 
 
 def _over(site: Site) -> None:
-    _cached(site)
+    cached(site)
     site.now += timedelta(days=21)
 
 
@@ -93,12 +100,12 @@ def _update(site: Site) -> Result:
 
 ACTS = {
     "subscribe": Act(
-        _known_endorser, lambda site: site.run("subscribe", "-s", site.server.url("/list")), is_update_next=True
+        known_endorser, lambda site: site.run("subscribe", "-s", site.server.url("/list")), is_update_next=True
     ),
-    "update": Act(_with_news, _update),
-    "select": Act(_joined, lambda site: site.run("image", "-r", "-u", image_id(2)), is_update_next=True),
-    "fresh cache run": Act(_joined, _cache),
-    "replacing cache run": Act(_with_replacement, _cache),
+    "update": Act(with_news, _update),
+    "select": Act(joined, lambda site: site.run("image", "-r", "-u", image_id(2)), is_update_next=True),
+    "fresh cache run": Act(joined, _cache),
+    "replacing cache run": Act(with_replacement, _cache),
     "expiring cache run": Act(_over, _cache),
     "cache run that finds rot": Act(_rotten, _cache, is_rotten=True),
 }
@@ -148,15 +155,20 @@ class Stage:
 
     def story(self) -> dict[str, list[tuple[str, ...]]]:
         """Return what was told of each image, in order, each event once however often it was told."""
-        told: dict[str, list[tuple[str, ...]]] = {}
-        seen: set[str] = set()
-        for event in self.site.noted():
-            if event["ID"] in seen or "DC_IDENTIFIER" not in event:
-                continue
-            seen.add(event["ID"])
-            facts = tuple(event.get(name, "") for name in ("TYPE", "HV_VERSION", "REASON", "FILENAME"))
-            told.setdefault(event["DC_IDENTIFIER"], []).append(facts)
-        return told
+        return story(self.site)
+
+
+def story(site: Site) -> dict[str, list[tuple[str, ...]]]:
+    """Return what was told of each image, in order, each event once however often it was told."""
+    told: dict[str, list[tuple[str, ...]]] = {}
+    seen: set[str] = set()
+    for event in site.noted():
+        if event["ID"] in seen or "DC_IDENTIFIER" not in event:
+            continue
+        seen.add(event["ID"])
+        facts = tuple(event.get(name, "") for name in ("TYPE", "HV_VERSION", "REASON", "FILENAME"))
+        told.setdefault(event["DC_IDENTIFIER"], []).append(facts)
+    return told
 
 
 def left_overs(store: Path) -> list[str]:
@@ -187,17 +199,18 @@ def _content(path: Path) -> Any:
     if stat.S_ISLNK(status.st_mode):
         return re.sub(r"(quarantine/.*)\.[0-9a-f]{8}$", r"\1", f"-> {os.readlink(path)}")
     content = path.read_bytes()
-    if path.name.endswith(".json") or path.name == "cache.index":
+    if path.suffix in (".json", ".evidence") or path.name == "cache.index":
         return _scrubbed(json.loads(content))
     if path.name == "index.tsv":
         # The first line says from which file, by its time, the index was made.
-        content = content.partition(b"\n")[2]
+        return content.partition(b"\n")[2].decode()
     return f"{stat.S_IMODE(status.st_mode):04o} {hashlib.sha256(content).hexdigest()[:16]} {len(content)}"
 
 
 def _scrubbed(document: Any) -> Any:
     if isinstance(document, dict):
-        return {key: bool(value) if key in _RANDOM else _scrubbed(value) for key, value in document.items()}
+        kept = {key: value for key, value in document.items() if key != _SEAL}
+        return {key: bool(value) if key in _RANDOM else _scrubbed(value) for key, value in kept.items()}
     if isinstance(document, list):
         return [_scrubbed(one) for one in document]
     return document

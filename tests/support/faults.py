@@ -28,7 +28,7 @@ from vmcatcher.store import files
 
 # What changes the tree. `open` counts where it makes a file; reading and closing never count.
 CHANGES: Final = (
-    "chmod", "fsync", "ftruncate", "link", "mkdir", "open", "rename", "rmdir", "symlink", "unlink", "write",
+    "chmod", "fsync", "ftruncate", "link", "mkdir", "open", "rename", "rmdir", "symlink", "unlink", "utime", "write",
 )  # fmt: skip
 _NEED_SPACE: Final = frozenset({"link", "mkdir", "open", "rename", "symlink", "write"})
 
@@ -75,7 +75,14 @@ class Meanwhile:
     action: Callable[[], object]
 
 
-Fault = Kill | Fail | ShortWrite | TornWrite | Meanwhile
+@dataclass(frozen=True)
+class Alongside:
+    """Something else goes on beside the run: its next step comes just before each call, and is told the number."""
+
+    step: Callable[[int], object]
+
+
+Fault = Kill | Fail | ShortWrite | TornWrite | Meanwhile | Alongside
 
 
 class Faults:
@@ -128,6 +135,8 @@ class Faults:
                     raise OSError(code, os.strerror(code))
             case Meanwhile(number=wanted, action=action) if number == wanted:
                 action()
+            case Alongside(step=step):
+                step(number)
             case ShortWrite(at_most=most) if name == "write":
                 descriptor, content = args
                 return function(descriptor, memoryview(content)[:most])

@@ -80,9 +80,10 @@ class _Plan:
 class Server:
     """The server; listening from the moment it is made until `close()` or the end of its `with` block."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+        """Listen at `port`, any free one unless given; `tls` may be exchanged between two connections."""
         self.tls = tls
-        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening = socket.create_server(("127.0.0.1", port))
         self.port: int = self.listening.getsockname()[1]
         self.connections = 0
         self.stopping = threading.Event()
@@ -164,6 +165,16 @@ class Server:
     def gets(self, path: str) -> int:
         """Return how often `path` was asked for, whatever the answer."""
         return sum(request.method == "GET" and request.path == path for request in self.requests)
+
+    def published(self) -> dict[str, Document]:
+        """Return what is served, by path."""
+        with self._lock:
+            return dict(self._plan.documents)
+
+    def reset(self, documents: Mapping[str, Document]) -> None:
+        """Serve just these documents, properly and to anybody, and forget what was asked for."""
+        with self._lock:
+            self._plan = _Plan(documents=dict(documents))
 
     def forget(self) -> None:
         """Empty the request log."""

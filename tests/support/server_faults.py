@@ -261,6 +261,22 @@ def chunked(exchange: Exchange) -> None:
         exchange.keep = True
 
 
+@_fault("trailers")
+def trailers(exchange: Exchange) -> None:
+    """The right body in one chunk, and after it trailer fields without end."""
+    exchange.head(200, {**exchange.validators(), "Transfer-Encoding": "chunked"})
+    exchange.send(b"%x\r\n%s\r\n0\r\n" % (len(exchange.content), exchange.content))
+    while not exchange.stopping.is_set():
+        exchange.send(b"X-More: to come\r\n" * 1000)
+
+
+@_fault("continues")
+def continues(exchange: Exchange) -> None:
+    """Interim answers (RFC 9110 section 15.2.1) without end."""
+    while not exchange.stopping.is_set():
+        exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+
 @_fault("redirect")
 def redirect(exchange: Exchange) -> None:
     """A redirect to `to` with `status`."""

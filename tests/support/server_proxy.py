@@ -95,7 +95,9 @@ class Proxy:
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 path = (named[2] if named else "") or "/"
-                server.sendall(head.replace(target, path, 1).encode("latin-1"))
+                # What is meant for the proxy alone stays here (RFC 9110 section 11.7.1).
+                onward = re.sub(r"(?im)^proxy-authorization:.*\r\n", "", head)
+                server.sendall(onward.replace(target, path, 1).encode("latin-1"))
             _pump(client, server)
 
 

@@ -154,10 +154,15 @@ class Site:
     # -- what the operator does
 
     def run(self, command: str, *arguments: str, **environment: str) -> Result:
-        """Run `vmcatcher_<command>` in this process, with the site's clock; `environment` adds variables."""
+        """Run `vmcatcher_<command>`, or `vmcatcher`, in this process, with the site's clock.
+
+        `environment` adds variables.
+        """
         from vmcatcher import wiring
 
-        module = importlib.import_module(f"vmcatcher.cli.classic.{command}")
+        module = importlib.import_module(
+            "vmcatcher.cli.app" if command == "vmcatcher" else f"vmcatcher.cli.classic.{command}"
+        )
         with (
             mock.patch.dict(os.environ, {**self.environment, **environment}),
             mock.patch.object(wiring, "clock", return_value=self.now),

@@ -5,19 +5,26 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import sys
+import time
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from vmcatcher.transport.addresses import is_local
 from vmcatcher.transport.watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from requests import PreparedRequest
     from urllib3 import HTTPConnectionPool
     from urllib3 import HTTPResponse as Response
+
+    SocketOption = tuple[int, int, int | bytes]
 
 _MOST_IDLE: Final = 16
 
@@ -42,6 +49,36 @@ class TunnelBroken(Exception):
     """The proxy answered to CONNECT with something that is no HTTP."""
 
 
+def _connected(host: str, port: int, seconds: float, options: Collection[SocketOption]) -> socket.socket:
+    """Return a connection to the first address that answers, all of them tried within `seconds`.
+
+    Each address but the last may take half of what is left, as with curl: one that leads nowhere (IPv6, often) must
+    not take it all, and a name with fifty of them must not hold up a run for fifty times as long.
+    """
+    ends = time.monotonic() + seconds
+    addresses = socket.getaddrinfo(host.strip("[]"), port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+    failure = OSError("it has no address")
+    for behind, (family, kind, protocol, _, address) in zip(reversed(range(len(addresses))), addresses, strict=True):
+        share = (ends - time.monotonic()) / (2 if behind else 1)
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as exc:
+            failure = exc
+            continue
+        try:
+            for option in options:
+                sock.setsockopt(*option)
+            sock.settimeout(max(share, 0.01))  # zero would mean not to wait at all, and fail differently
+            sock.connect(address)
+            sock.settimeout(seconds)
+        except OSError as exc:
+            failure = exc
+            sock.close()
+        else:
+            return sock
+    raise failure
+
+
 class _StrictResponse(HTTPResponse):
     def begin(self) -> None:
         """Read the header; a length that is no number or not the only one is no reason to read until the end."""
@@ -60,7 +97,7 @@ class Plain(HTTPConnection):
     _asked = False
 
     def _new_conn(self) -> socket.socket:
-        self.sock = sock = super()._new_conn()  # noted at once: urllib3 closes it whatever comes next
+        self.sock = sock = self._reach()  # noted at once: urllib3 closes it whatever comes next
         self._asked = False
         address = str(sock.getpeername()[0])
         # An operator's proxy may well be on this machine, whatever led to the request.
@@ -68,6 +105,18 @@ class Plain(HTTPConnection):
         if self.leads_inside and not self.may_lead_inside:
             raise LeadsInside(address)
         return sock
+
+    def _reach(self) -> socket.socket:
+        """Connect as urllib3 does, which would wait the whole time for each address of the host."""
+        try:
+            sys.audit("http.client.connect", self, self.host, self.port)
+            return _connected(self._dns_host, self.port, cast("float", self.timeout), self.socket_options or ())
+        except socket.gaierror as exc:
+            raise NameResolutionError(self.host, self, exc) from exc
+        except TimeoutError as exc:
+            raise ConnectTimeoutError(self, str(exc)) from exc
+        except OSError as exc:
+            raise NewConnectionError(self, str(exc)) from exc
 
     def getresponse(self) -> Response:  # type: ignore[override]  # as in urllib3
         """Return the answer once all of its header is there, within the time allowed for a single read."""

@@ -22,7 +22,7 @@ class Limits:
     """Bounds of a transfer. Times in seconds, sizes in bytes."""
 
     connect_s: float = 30
-    """For a TCP connection, to each address of the host; as much again for the proxy and the TLS handshake."""
+    """For a TCP connection, all addresses of the host together; as much again for the proxy and the TLS handshake."""
     idle_s: float = 60
     """Without a single byte; also for the whole header of an answer, so that one byte a minute is no way out."""
     total_s: float = 300

@@ -145,6 +145,24 @@ def test_second_address_is_tried(server: Server, carrier: Transport, monkeypatch
     assert _fetch(carrier, server.url("/list")) == b"content"
 
 
+def test_host_of_many_addresses_takes_no_longer_than_one(carrier: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(sock: socket.socket, address: Any) -> None:
+        asked.append(address[0])
+        time.sleep(sock.gettimeout() or 0)
+        raise TimeoutError
+
+    asked: list[str] = []
+    many = [f"127.0.1.{number}" for number in range(1, 51)]
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 9)) for address in many]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    began = time.monotonic()
+    with transport(bounds=limits(connect_s=0.3, attempts=1)) as quick, pytest.raises(ServerTimeout):
+        _fetch(quick, "http://many.invalid/list")
+    assert time.monotonic() - began < 2
+    assert asked == many
+
+
 def test_deadline_holds_before_connecting(server: Server) -> None:
     now = iter([0.0, *[1000.0] * 9])
     with transport(clock=lambda: next(now)) as carrier, pytest.raises(TookTooLong):
