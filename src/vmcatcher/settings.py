@@ -36,7 +36,7 @@ _SIGNING_USES: Final = ("1.3.6.1.5.5.7.3.4", "2.5.29.37.0")
 
 TABLE: Final = (
     Setting("store", "VMCATCHER_STORE", "store", "text", None, "directory of the store"),
-    Setting("database", "VMCATCHER_RDBMS", "database", "text", None, "classic database URL; names a store, see below"),
+    Setting("database", "VMCATCHER_RDBMS", "database", "text", None, "classic database URL, which stands for a store"),
     Setting("trust_directory", "VMCATCHER_DIR_CERT", "trust.directory", "text", "/etc/grid-security/certificates",
             "trust-anchor directory"),
     Setting("trust_sha1", "VMCATCHER_TRUST_SHA1", "trust.sha1", "flag", False, "accept SHA-1 signatures of old lists"),
@@ -78,6 +78,18 @@ TABLE: Final = (
     Setting("recheck_after", "VMCATCHER_RECHECK_AFTER", "cache.recheck_after", "seconds", 30 * 86400.0,
             "how long the check of an unchanged file holds in a default run"),
     Setting("wait", "VMCATCHER_WAIT", "locks.wait", "seconds", 0.0, "how long to wait for another run to end"),
+    Setting("retention_expired", "VMCATCHER_RETENTION_EXPIRED", "retention.expired", "text", "90d",
+            "how long `vmcatcher store prune` keeps expired images: `90d`, `12h`, `0`, `keep`"),
+    Setting("retention_grace", "VMCATCHER_RETENTION_GRACE", "retention.grace", "text", "14d",
+            "how old bytes that nothing needs and what interrupted runs left have to be before it drops them"),
+    Setting("retention_snapshots", "VMCATCHER_RETENTION_SNAPSHOTS", "retention.snapshots", "text", "keep",
+            "how long it keeps signed lists after newer ones came"),
+    Setting("retention_event_log", "VMCATCHER_RETENTION_EVENT_LOG", "retention.event_log", "text", "keep",
+            "how long it keeps what each run told"),
+    Setting("retention_failed_events", "VMCATCHER_RETENTION_FAILED_EVENTS", "retention.failed_events", "text", "keep",
+            "how long it keeps events that were given up"),
+    Setting("retention_quarantine", "VMCATCHER_RETENTION_QUARANTINE", "retention.quarantine", "text", "keep",
+            "how long it keeps what was put into quarantine"),
 )  # fmt: skip
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -256,6 +268,11 @@ def _parsed(setting: Setting, text: str, name: str) -> Value:
             return _checked(setting, text, name)
 
 
+def _smallest(setting: Setting) -> float:
+    # A limit of no time at all is one that nothing can keep; where waiting is meant, 0 is a fine answer.
+    return 0.001 if setting.kind == "seconds" and setting.name.endswith("_timeout") else 0
+
+
 def _checked(setting: Setting, value: object, name: str) -> Value:
     # A truth value is a number to Python, not to whoever wrote the settings file.
     fits = isinstance(value, _EXPECTED[setting.kind]) and (setting.kind == "flag" or not isinstance(value, bool))
@@ -265,6 +282,7 @@ def _checked(setting: Setting, value: object, name: str) -> Value:
         raise BadSetting(name=name, value=str(value), expected=f"a value of kind {setting.kind}")
     if setting.choices and value not in setting.choices:
         raise BadSetting(name=name, value=str(value), expected="one of " + ", ".join(setting.choices))
-    if isinstance(value, int | float) and not 0 <= value <= _LARGEST[setting.kind]:
-        raise BadSetting(name=name, value=str(value), expected=f"a number from 0 to {_LARGEST[setting.kind]}")
+    if isinstance(value, int | float) and not _smallest(setting) <= value <= _LARGEST[setting.kind]:
+        expected = f"a number from {_smallest(setting)} to {_LARGEST[setting.kind]}"
+        raise BadSetting(name=name, value=str(value), expected=expected)
     return tuple(str(one) for one in value) if isinstance(value, tuple | list) else value  # type: ignore[return-value]  # narrowed by _EXPECTED

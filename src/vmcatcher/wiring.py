@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vmcatcher.services.update import Tools
     from vmcatcher.settings import Settings
     from vmcatcher.store.locks import LockName
+    from vmcatcher.store.views import Views
     from vmcatcher.trust.anchors import TrustAnchors
     from vmcatcher.trust.rules import TrustRules
 
@@ -219,6 +220,27 @@ def tools(settings: Settings, context: Context) -> Iterator[Tools]:
         no_proxy=settings.no_proxy,
     ) as transport:
         yield Tools(transport, anchors, trust_rules(settings), settings.text("trust_directory"))
+
+
+def shown_views(settings: Settings, layout: Layout) -> Views:
+    """Return where the views lie, as options, variables and the settings file say; else they are inside the store."""
+    from vmcatcher.store.views import LinkKind, Views  # noqa: PLC0415 - likewise
+
+    links: LinkKind = settings.text("view_links")  # type: ignore[assignment]  # one of the setting's choices
+    cache = settings.optional("cache_directory")
+    if cache is None:
+        return Views.inside(layout, links)
+    partial = settings.optional("partial_directory") or os.path.join(cache, "partial")
+    return Views(cache, partial, settings.optional("expired_directory") or os.path.join(cache, "expired"), links)
+
+
+def view_variables(shown: Views) -> dict[str, str]:
+    """Return what handlers are told about where the views lie, as it was typed: they paste strings."""
+    return {
+        "VMCATCHER_CACHE_DIR_CACHE": shown.cache,
+        "VMCATCHER_CACHE_DIR_DOWNLOAD": shown.partial,
+        "VMCATCHER_CACHE_DIR_EXPIRE": shown.expired,
+    }
 
 
 def teller(

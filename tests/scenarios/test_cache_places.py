@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ def test_events_that_were_given_up_are_for_the_owner_alone(site: Site):
     secret = "mysql://user:CANARY@host/db"
     for _ in range(5):
         site.run("cache", "-x", "exit 3", VMCATCHER_RDBMS=secret)
+        site.now += timedelta(hours=2)
     failed = list((site.store / "events" / "failed").iterdir())
     assert [stat.S_IMODE(path.stat().st_mode) for path in failed] == [0o600]
     assert all("CANARY" not in path.read_text() for path in failed)
@@ -137,6 +139,7 @@ def test_damaged_snapshot_is_fetched_again_and_put_aside(site: Site):
     snapshot.write_bytes(snapshot.read_bytes() + b"x")
     result = site.expect(0, "subscribe", "-U")
     assert "is damaged and is fetched again" in result.err
-    kept = sorted(path.name for path in (site.store / "quarantine").iterdir())
-    assert kept == [f"{LIST_ID}.{snapshot.stem}.evidence", f"{LIST_ID}.{snapshot.stem}.smime"]
+    kept = sorted(path.stem for path in (site.store / "quarantine").iterdir())
+    stem = f"subscriptions.{LIST_ID}.lists.{snapshot.stem}"
+    assert kept == [f"{stem}.evidence", f"{stem}.smime"]
     site.cache()

@@ -78,7 +78,7 @@ DEPARTURES = {
         lambda site: site.expect(0, "subscribe", "--image-refuse", image_id(1), "-u", LIST_ID),
         -1,
     ),
-    "vetoed": Departure("vetoed", veto, 3),
+    "vetoed": Departure("vetoed", veto, 1),
     "subscription deleted": Departure(
         "subscription-deleted", lambda site: site.expect(0, "subscribe", "-D", "-u", LIST_ID), -1
     ),

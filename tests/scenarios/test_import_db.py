@@ -1085,7 +1085,7 @@ def test_every_command_stops_until_the_database_is_imported(world: World):
     ):  # fmt: skip
         result = world.site.run(command, *arguments)
         assert result.code == 1
-        assert f"vmcatcher store import-db {world.old.path}" in result.err
+        assert f"vmcatcher store import-db --store {world.store} {world.old.path}" in result.err
     world.import_db()
     world.site.expect(0, "image", "-l")
 

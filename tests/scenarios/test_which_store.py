@@ -180,7 +180,7 @@ def test_database_that_was_not_imported_stops_every_command(site: Site, command:
     result = site.run(*command, *(["-d", url] if how == "option" else []), VMCATCHER_RDBMS=url)
     assert result.code == 1
     assert result.out == ""
-    assert f"vmcatcher store import-db {database}" in result.err
+    assert f"vmcatcher store import-db --store {site.root}/vmcatcher {database}" in result.err
     assert result.err.count("\n") == 1
     assert tree(site.root) == before
 

@@ -250,3 +250,13 @@ def test_environment_is_read_once_and_whole(tmp_path: Path, monkeypatch: pytest.
     assert settings.environment["SOMETHING"] == "else"
     monkeypatch.setenv("SOMETHING", "new")
     assert settings.environment["SOMETHING"] == "else"
+
+
+@pytest.mark.parametrize("name", ["LIST", "CONNECT", "IDLE", "EVENT"])
+def test_limit_of_no_time_is_refused(name: str):
+    with pytest.raises(BadSetting, match=r"a number from 0\.001 to"):
+        load_settings({}, environment={f"VMCATCHER_{name}_TIMEOUT": "0"})
+
+
+def test_not_waiting_for_a_lock_is_no_limit():
+    assert load_settings({}, environment={"VMCATCHER_WAIT": "0"}).number("wait") == 0

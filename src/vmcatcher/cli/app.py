@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from vmcatcher import __version__
-from vmcatcher.cli.commands import demo, store_import
+from vmcatcher.cli.commands import demo, store_import, store_prune, store_stats
 from vmcatcher.cli.commands.common import examples, group
+from vmcatcher.cli.commands.event import event
 from vmcatcher.cli.commands.store import store
+from vmcatcher.cli.commands.subscription import subscription
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +22,11 @@ app = group(
     "The daily work is done with vmcatcher_endorser, vmcatcher_subscribe, vmcatcher_image and vmcatcher_cache."
 )
 app.add_typer(store, name="store")
+app.add_typer(event, name="event")
+app.add_typer(subscription, name="subscription")
 store_import.add_to(store)
+store_prune.add_to(store)
+store_stats.add_to(store)
 demo.add_to(app)
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.requests import OutputUnwritable
@@ -44,7 +44,7 @@ def bounded(body: Callable[[], int], *, classic: bool, debug: bool = False) -> i
     _end_orderly()
     try:
         code = body()
-        _flush()
+        flush()
     except VmcatcherError as error:
         # Scripts of the noun-verb commands, which end with 1 for most refusals, go by the id.
         text = error.one_line() if classic else f"{error.one_line()} [{error.id}]"
@@ -73,12 +73,17 @@ def _let_go() -> None:
     # A refusal that was told keeps its own exit code, also where nobody takes what was printed before it.
     with contextlib.suppress(OutputUnwritable):
         try:
-            _flush()
+            flush()
         except BrokenPipeError:
             leave_stdout()
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            leave(sys.stderr)
 
 
-def _flush() -> None:
+def flush() -> None:
     """Write out what was printed.
 
     Raises:
@@ -97,5 +102,28 @@ def _flush() -> None:
 
 def leave_stdout() -> None:
     """Let go what stdout did not take."""
-    # Python writes the rest once more when it ends, and would complain in words and with an exit code of its own.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    leave(sys.stdout)
+
+
+def leave(stream: TextIO) -> None:
+    """Let go what stdout or stderr did not take."""
+    # Python writes the rest once more when it ends, and would complain in words and with an exit code of its own (120).
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def print_bytes(content: bytes) -> None:
+    """Write a result to stdout.
+
+    Raises:
+        OutputUnwritable: stdout does not take it, as on a full disk.
+    """
+    if sys.stdout is None or not content:  # closed by the caller, or nothing to say
+        return
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        leave_stdout()
+        raise OutputUnwritable(path="stdout", why=exc.strerror or str(exc)) from exc

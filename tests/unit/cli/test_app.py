@@ -16,9 +16,8 @@ import pytest
 
 from support.site import Site, image_id
 from support.tree import tree
-from vmcatcher import __version__
+from vmcatcher import __version__, wiring
 from vmcatcher.cli import app
-from vmcatcher.cli.commands import store as store_commands
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,14 @@ class Result:
 
 
 def run(*arguments: str) -> Result:
-    out, err = io.StringIO(), io.StringIO()
+    out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:], root.level
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
         app.main(list(arguments))
     root.handlers[:], root.level = before
-    return Result(end.value.code, out.getvalue(), err.getvalue())
+    out.seek(0)
+    return Result(end.value.code, out.read(), err.getvalue())
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_setting_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_own_bug_ends_with_70_and_no_traceback(place: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(store_commands, "_views", lambda *_: 1 / 0)
+    monkeypatch.setattr(wiring, "shown_views", lambda *_: 1 / 0)
     run("store", "init")
     result = run("store", "check")
     assert (result.code, result.out) == (70, "")

@@ -24,26 +24,39 @@ logger = logging.getLogger("main")
 _TRY_AGAIN = 75
 
 
+_DESCRIPTION = "Download, check and expire images, and tell an event handler what comes and goes."
+_SYNOPSIS = ("[-D] [-s] [-E] [-C DIR [-p DIR] [-e DIR]] [-x COMMAND]",)
+_EXAMPLES = (
+    "vmcatcher_cache",
+    "vmcatcher_cache -C /srv/images -x /usr/local/bin/tell-the-cloud",
+    "vmcatcher_cache -s     # read and check every cached image",
+)
+
+
 def _parser() -> Parser:
-    parser = Parser("vmcatcher_cache", "Download, check and expire images. Without an action: all three.")
-    action = parser.add_argument_group("actions")
-    action.add_argument("-D", "--download", action="store_true", help="download selected images; expires, too")
-    action.add_argument("-s", "--sha512", action="store_true", help="check the bytes of all cached images")
-    action.add_argument("-E", "--expire", action="store_true", help="expire images that are no longer endorsed")
+    parser = Parser("vmcatcher_cache", _DESCRIPTION, _SYNOPSIS, _EXAMPLES)
+    action = parser.add_argument_group("actions (none: all three)")
+    action.add_argument("-D", "--download", action="store_true", help="download what is selected; includes -E")
+    action.add_argument("-s", "--sha512", action="store_true", help="read every cached image and check its SHA-512")
+    action.add_argument("-E", "--expire", action="store_true", help="take away what is no longer endorsed or selected")
     place = parser.add_argument_group("directories and events")
-    place.add_argument("-C", "--cache-dir", dest="cache_directory", metavar="DIR", help="view of endorsed images")
+    place.add_argument("-C", "--cache-dir", dest="cache_directory", metavar="DIR",
+                       help="directory that shows the images in use (default: ./cache if it is there, else one "
+                       "inside the store)")  # fmt: skip
     place.add_argument("-p", "--partial-dir", dest="partial_directory", metavar="DIR",
-                       help="where new images are shown before they are available (default: DIR/partial)")  # fmt: skip
+                       help="directory that shows an image while the handler is told AvailablePrefix (default: "
+                       "partial below the first one)")  # fmt: skip
     place.add_argument("-e", "--expired-dir", dest="expired_directory", metavar="DIR",
-                       help="view of expired images (default: DIR/expired)")  # fmt: skip
+                       help="directory that shows images that left (default: expired below the first one)")  # fmt: skip
     place.add_argument("--view-links", dest="view_links", choices=("symlink", "hardlink", "copy"),
-                       help="what the views are made of (default: symlink)")  # fmt: skip
-    place.add_argument("-x", "--execute", dest="cache_event", metavar="COMMAND", help="handler to run on each event")
+                       help="what these directories are filled with (default: symlink)")  # fmt: skip
+    place.add_argument("-x", "--execute", dest="cache_event", metavar="COMMAND", help="handler to run for each event")
     place.add_argument("--event-timeout", dest="event_timeout", type=float, metavar="SECONDS",
-                       help="longest run of the handler (default: 10)")  # fmt: skip
-    place.add_argument("-c", "--cert-dir", dest="trust_directory", metavar="DIR", help="trust-anchor directory")
+                       help="end a handler that runs longer (default: 10)")  # fmt: skip
+    place.add_argument("-c", "--cert-dir", dest="trust_directory", metavar="DIR",
+                       help="trust-anchor directory (default: /etc/grid-security/certificates)")  # fmt: skip
     place.add_argument("--keep-until-replaced", dest="keep_until_replaced", action="store_true", default=None,
-                       help="keep an image whose replacement cannot be had")  # fmt: skip
+                       help="keep a replaced image until its new bytes could be had")  # fmt: skip
     return parser
 
 
@@ -78,12 +91,8 @@ def _run(run: Run) -> int:
         recheck_after=timedelta(seconds=run.settings.number("recheck_after")),
         keep_until_replaced=run.settings.flag("keep_until_replaced"),
     )
-    common = {
-        "VMCATCHER_CACHE_DIR_CACHE": views.cache,
-        "VMCATCHER_CACHE_DIR_DOWNLOAD": views.partial,
-        "VMCATCHER_CACHE_DIR_EXPIRE": views.expired,
-    }
-    teller = wiring.teller(run.settings, context, "cache_event", common, locks=("cache",))
+    told = wiring.view_variables(views)
+    teller = wiring.teller(run.settings, context, "cache_event", told, locks=("cache",))
     with wiring.tools(run.settings, context) as tools:
         return _code(run_cache(context, tools, teller, request))
 

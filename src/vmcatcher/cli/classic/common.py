@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from vmcatcher import __version__, wiring
 from vmcatcher.cli import logs
-from vmcatcher.cli.boundary import bounded, leave_stdout
+from vmcatcher.cli.boundary import bounded, leave, print_bytes
+from vmcatcher.cli.classic.help import HelpFormatter, epilog, usage
 from vmcatcher.errors import printable
 from vmcatcher.errors.requests import OutputUnwritable
 from vmcatcher.settings import load_settings
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from _typeshed import SupportsWrite
 
-    from vmcatcher.services.context import Context
+    from vmcatcher.services.context import Context, Failure
     from vmcatcher.services.images import CurrentList
     from vmcatcher.settings import Settings, Value
 
@@ -34,20 +35,35 @@ logger = logging.getLogger("main")
 class Parser(argparse.ArgumentParser):
     """A parser with the options of all classic commands, and the classic words for a wrong one."""
 
-    def __init__(self, command: str, description: str) -> None:
-        super().__init__(prog=command, description=description, add_help=False)
+    def __init__(self, command: str, description: str, synopsis: Sequence[str], examples: Sequence[str]) -> None:
+        """`synopsis` has a line for each way to call the command, without its name; `examples` are whole lines."""
+        super().__init__(
+            prog=command,
+            usage=usage(command, synopsis),
+            description=description,
+            epilog=epilog(examples),
+            formatter_class=HelpFormatter,
+            add_help=False,
+        )
         common = self.add_argument_group("for all commands")
         common.add_argument("-h", "--help", action="help", help="show this help and exit")
-        common.add_argument("--version", action="version", version=f"{command} {__version__}")
-        common.add_argument("-v", "--verbose", action="count", default=0, help="say more (twice: everything)")
-        common.add_argument("-q", "--quiet", action="count", default=0, help="say less (twice: next to nothing)")
+        common.add_argument("--version", action="version", version=f"{command} {__version__}",
+                            help="show the version and exit")  # fmt: skip
+        common.add_argument("-v", "--verbose", action="count", default=0, help="log what changes (twice: everything)")
+        common.add_argument("-q", "--quiet", action="count", default=0, help="log errors only (twice: next to nothing)")
         common.add_argument("-L", "--logfile", "--log-config", dest="log_config", metavar="FILE",
-                            help="Python logging configuration, as ini, .json or .toml")  # fmt: skip
-        common.add_argument("--store", metavar="DIR", help="directory of the store")
+                            help="logging configuration of Python: a .toml, .json or ini file")  # fmt: skip
+        common.add_argument("--store", metavar="DIR",
+                            help="directory of the store (default: /var/lib/vmcatcher for root, "
+                            "~/.local/share/vmcatcher for others)")  # fmt: skip
         common.add_argument("-d", "--database", metavar="URL",
-                            help="store, as classic database URL: sqlite:////DIR/NAME.db names DIR/NAME")  # fmt: skip
-        common.add_argument("--wait", type=float, metavar="SECONDS", help="wait for another run to end")
-        common.add_argument("--debug", action="store_true", help="show where an error came from")
+                            help="the store as the URL of a classic database: sqlite:////DIR/NAME.db "
+                            "names /DIR/NAME")  # fmt: skip
+        common.add_argument("--wait", type=float, metavar="SECONDS",
+                            help="how long to wait for another run to end (default: 0)")  # fmt: skip
+        common.add_argument("--break-lock", metavar="CLAIM",
+                            help="break a claim that a dead host left on a shared store, then go on")  # fmt: skip
+        common.add_argument("--debug", action="store_true", help="show a traceback with an error")
         # The classic parser counted SQL statements and took stray words without a comment; cron lines may have some.
         common.add_argument("--log-sql-info", action="store_true", help=argparse.SUPPRESS)
 
@@ -62,8 +78,13 @@ class Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         # argparse would swallow that stdout takes no help text; a closed pipe and a full disk end like all others.
-        if file is None or file is not sys.stdout:
-            sys.stderr.write(message)
+        if file is None:  # the caller closed it
+            return
+        if file is not sys.stdout:
+            try:
+                sys.stderr.write(message)
+            except OSError:  # a full disk behind stderr must not change the exit code
+                leave(sys.stderr)
             return
 
         def write() -> int:
@@ -128,12 +149,31 @@ def run_command(parser: Parser, argv: Sequence[str] | None, flags: Iterable[str]
         given: dict[str, Value] = {name: getattr(options, name) for name in (*_ALWAYS, *flags)}
         settings = load_settings(given)
         logs.set_up(verbose=options.verbose, quiet=options.quiet, config=settings.optional("log_config"))
-        return body(Run(parser.prog, options, settings))
+        run = Run(parser.prog, options, settings)
+        if options.break_lock:
+            break_lock(run, options.break_lock)
+        return body(run)
 
     return bounded(whole, classic=True, debug=options.debug)
 
 
 _ALWAYS: Final = ("store", "database", "log_config", "wait")
+
+
+def break_lock(run: Run, claim: str) -> None:
+    """Break the claim on a lock that the operator names, before the command does what it is asked for."""
+    context = run.reading()
+    if context is not None:
+        context.break_claim(claim)
+
+
+def say_unread(failed: Iterable[Failure]) -> int:
+    """Say what of a listing could not be read; return the exit code, 1 where something is lacking."""
+    code = 0
+    for failure in failed:
+        logger.error("subscription %s: %s", failure.subject, failure.error.one_line())
+        code = 1
+    return code
 
 
 def one_action(chosen: Sequence[object]) -> bool:
@@ -192,21 +232,3 @@ def as_lines(lines: Iterable[str]) -> bytes:
 def print_lines(lines: Iterable[str]) -> None:
     """Write a result of several lines to stdout; for errors see `print_bytes`."""
     print_bytes(as_lines(lines))
-
-
-def print_bytes(content: bytes) -> None:
-    """Write a result to stdout.
-
-    Raises:
-        OutputUnwritable: stdout does not take it, as on a full disk.
-    """
-    if sys.stdout is None:  # the caller closed it
-        return
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        leave_stdout()
-        raise OutputUnwritable(path="stdout", why=exc.strerror or str(exc)) from exc

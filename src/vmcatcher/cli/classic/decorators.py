@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import getpass
 import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from vmcatcher.errors import VmcatcherError
+from vmcatcher.errors import BadLocation
 from vmcatcher.errors.requests import BadPassword
 from vmcatcher.model.location import Location
 from vmcatcher.model.subscription import NewImages, TlsTrust
@@ -15,8 +17,6 @@ from vmcatcher.services import subscriptions
 from vmcatcher.services.subscriptions import Permissions
 
 if TYPE_CHECKING:
-    import argparse
-
     from vmcatcher.cli.classic.common import Parser
     from vmcatcher.services.context import Context
     from vmcatcher.services.subscribe import SubscribeRequest
@@ -24,33 +24,58 @@ if TYPE_CHECKING:
 logger = logging.getLogger("main")
 _TRUST: Final = {"none": TlsTrust.UNSET, "browser": TlsTrust.BROWSER, "igtf": TlsTrust.IGTF}
 _LONGEST_PASSWORD: Final = 4096
+_LONGEST_LINE: Final = _LONGEST_PASSWORD + 2
 
 
 def add_options(parser: Parser) -> None:
     """Add the options to the command line."""
-    group = parser.add_argument_group("changes to the selected, or the new, subscription")
+    group = parser.add_argument_group("changes to the selected, or to the new, subscriptions")
     add = group.add_argument
-    add("--uri-trustanchor-set", metavar="none|browser|igtf", help="whose https certificates are trusted")
-    add("--uri-username-set", metavar="USER", help="user name for the list's and images' server")
-    add("--uri-username-clear", action="store_true", help="forget it")
-    add("--uri-password-set", metavar="PASSWORD", help="password; others can see it while the command runs")
-    add("--uri-password-file", metavar="FILE", help="file that holds the password in its first line; - is stdin")
-    add("--uri-password-clear", action="store_true", help="forget it")
-    add("--uri-password-over-http", action="store_true", help="send the password over plain http, too")
-    add("--uri-insecure", action="store_true", help="do not verify the https server at all")
-    add("--pin-uri", action="store_true", help="stay at this URI although a new list names another one")
-    add("--allow-file-images", action="store_true", help="let the list name images as files of this machine")
-    add("--imagelist-newimage-accept", action="store_true", help="accept images that the list newly names")
-    add("--imagelist-newimage-subscribe", action="store_true", help="accept and select them")
-    add("--imagelist-newimage-refuse", action="store_true", help="leave them undecided (the default)")
+    add(
+        "--uri-trustanchor-set",
+        metavar="none|browser|igtf",
+        help="whom to trust about https servers: authorities of the system (browser, or none for the default) or of "
+        "the trust-anchor directory (igtf)",
+    )
+    add("--uri-username-set", metavar="USER", help="user name for the server of the list and of its images")
+    add("--uri-username-clear", action="store_true", help="forget the user name")
+    add(
+        "--uri-password-set",
+        metavar="PASSWORD",
+        help="password for that server; every user can see it while the command runs",
+    )
+    add("--uri-password-file", metavar="FILE", help="password in the first line; - is stdin, on a terminal a prompt")
+    add("--uri-password-clear", action="store_true", help="forget the password")
+    add(
+        "--uri-password-over-http",
+        action="store_true",
+        help="send the password over http as well, where everybody on the way can read it",
+    )
+    add(
+        "--uri-insecure",
+        action="store_true",
+        help="do not verify https servers at all; the signature of a list always is",
+    )
+    either = argparse.BooleanOptionalAction
+    add("--pin-uri", action=either, help="keep this URI although a new list names another one, or no longer")
+    add("--allow-file-images", action=either, help="let the list name files of this machine as images, or no longer")
+    add("--imagelist-newimage-accept", action="store_true", help="accept every image, also those that later lists name")
+    add("--imagelist-newimage-subscribe", action="store_true", help="accept every image and select it for the cache")
+    add(
+        "--imagelist-newimage-refuse",
+        action="store_true",
+        help="leave the images that later lists name undecided (the default)",
+    )
 
 
 def given(options: argparse.Namespace) -> bool:
     """Tell whether any of the options is there."""
-    return policy(options) is not None or any(
+    if policy(options) is not None or options.pin_uri is not None or options.allow_file_images is not None:
+        return True
+    return any(
         value not in (None, False)  # an empty value is one, and will be refused
         for name, value in vars(options).items()
-        if name.startswith("uri_") or name in ("pin_uri", "allow_file_images")
+        if name.startswith("uri_")
     )
 
 
@@ -89,14 +114,19 @@ def read_password(options: argparse.Namespace) -> str | None:
 
 def _first_line(path: str) -> str:
     try:
-        if path == "-":
-            line = sys.stdin.readline(_LONGEST_PASSWORD)
-        else:
+        if path != "-":
             with open(path, encoding="utf-8") as source:
-                line = source.readline(_LONGEST_PASSWORD)
-    except (OSError, UnicodeDecodeError) as exc:
+                line = source.readline(_LONGEST_LINE)
+        elif sys.stdin.isatty():
+            line = getpass.getpass("Password: ")
+        else:
+            line = sys.stdin.readline(_LONGEST_LINE)
+    except (OSError, UnicodeDecodeError, EOFError) as exc:
         raise BadPassword(why=f"it cannot be read from {path}") from exc
-    return line.rstrip("\r\n")
+    password = line.rstrip("\r\n")
+    if len(password) > _LONGEST_PASSWORD:
+        raise BadPassword(why=f"the first line of {path} is longer than {_LONGEST_PASSWORD} characters")
+    return password
 
 
 def apply(context: Context, options: argparse.Namespace, list_id: str, password: str | None) -> None:
@@ -114,8 +144,8 @@ def apply(context: Context, options: argparse.Namespace, list_id: str, password:
         insecure=options.uri_insecure or (None if trust is None else False),
         # It was allowed for the password that is forgotten now.
         password_over_http=options.uri_password_over_http or (False if options.uri_password_clear else None),
-        file_images=options.allow_file_images or None,
-        pin_uri=options.pin_uri or None,
+        file_images=options.allow_file_images,
+        pin_uri=options.pin_uri,
     )
     subscriptions.permit(context, list_id, permissions)
     chosen = policy(options)
@@ -149,8 +179,8 @@ def subscribe_request(options: argparse.Namespace, uri: str, directory: str, pas
         username=options.uri_username_set,
         password=password,
         password_over_http=options.uri_password_over_http,
-        file_images=options.allow_file_images,
-        pin_uri=options.pin_uri,
+        file_images=options.allow_file_images is True,
+        pin_uri=options.pin_uri is True,
     )
 
 
@@ -158,5 +188,5 @@ def without_user(uri: str) -> str:
     """Return the URI as it may be printed: without a user name and password."""
     try:
         return str(Location.parse(uri, directory=os.getcwd())[0])
-    except VmcatcherError:
-        return "the given URI"
+    except BadLocation as error:
+        return error.uri

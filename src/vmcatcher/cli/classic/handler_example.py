@@ -9,9 +9,10 @@ import logging.config
 import os
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from vmcatcher import __version__
+from vmcatcher.cli.classic.help import HelpFormatter, epilog, usage
 from vmcatcher.errors import printable
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ logger = logging.getLogger(_PROGRAM)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Append the event in the environment to the output file; return 0 if it is there, 1 if not, 2 for bad usage."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_classic(arguments)
     if not _start_logging(options.log_config, options.verbose - options.quiet):
         return 1
     if options.output_file is None:
@@ -81,24 +82,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if why is None else 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    def parse_classic(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Return the options; stray words are ignored, as ever."""
+        options, rest = self.parse_known_args(arguments)
+        for word in rest:
+            if word.startswith("-") and word not in ("-", "--"):
+                self.error(f"no such option: {word}")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the usage on stderr and end with 2."""
+        self.exit(2, f"Usage: {self.prog} [options]\n\n{self.prog}: error: {printable(message)}\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
         prog=_PROGRAM,
-        description="Example event handler: append the variables of the event as one line of JSON, keys sorted.",
-        epilog=f"Use it as: vmcatcher_cache -x '{_PROGRAM} --output_file /var/log/vmcatcher/events.json'",
+        usage=usage(_PROGRAM, ("--output_file FILE [--datetime] [--generator minium]",)),
+        description="Example event handler: append the variables of the event to a file, as one line of JSON.",
+        epilog=epilog((f"vmcatcher_cache -x '{_PROGRAM} --output_file /var/log/vmcatcher/events.json'",)),
+        formatter_class=HelpFormatter,
+        add_help=False,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("--output_file", metavar="FILE", help="file to append to")
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {__version__}", help="show the version and exit"
+    )
+    parser.add_argument("--output_file", metavar="FILE", help="file to append to; it is made if it is not there")
     parser.add_argument("--datetime", action="store_true", help="add DATETIME, the time of writing (UTC)")
     parser.add_argument(
         "--generator",
         metavar="minium",
-        help="minium: leave out variables that are not set; otherwise they are empty strings",
+        help="with this word, variables that are not set are left out; without, they are empty",
     )
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="log more (repeatable)")
-    parser.add_argument("-q", "--quiet", action="count", default=0, help="log less (repeatable)")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="log more; may be repeated")
+    parser.add_argument("-q", "--quiet", action="count", default=0, help="log less; may be repeated")
     parser.add_argument(
-        "-L", "--log-config", "--logfile", "--logcfg", metavar="FILE", help="logging configuration to use"
+        "-L",
+        "--log-config",
+        "--logfile",
+        "--logcfg",
+        metavar="FILE",
+        help="logging configuration of Python, an ini file",
     )
     return parser
 

@@ -13,6 +13,7 @@ from vmcatcher.cli.classic.common import (
     one_action,
     print_lines,
     run_command,
+    say_unread,
     signed_output,
 )
 from vmcatcher.cli.output import classic_json, lines
@@ -29,24 +30,42 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+_DESCRIPTION = "List images and select those that are kept in the cache."
+_SYNOPSIS = (
+    "-l [-f FORMAT]",
+    "-i (-u UUID | -s SHA512)... [-f FORMAT] [-o FILE]...",
+    "-a | -r (-u UUID | -s SHA512)...",
+    "-D (-u UUID | -s SHA512)...",
+)
+_EXAMPLES = (
+    "vmcatcher_image -a -u 3f0a8c5e-0d3b-5b0f-9a0e-1f1c2b6d7e8f",
+    "vmcatcher_image -l | awk '$2 == 3 { print $1 }'",
+)
+
+
 def _parser() -> Parser:
-    parser = Parser("vmcatcher_image", "List images and select those that are kept in the cache.")
+    parser = Parser("vmcatcher_image", _DESCRIPTION, _SYNOPSIS, _EXAMPLES)
     action = parser.add_argument_group("actions (exactly one)")
     action.add_argument("-l", "--list", action="store_true",
                         help="list images with state (1 selected, 2 available, 3 both) and subscription")  # fmt: skip
     action.add_argument("-a", "--add", action="store_true", help="select images for the cache")
-    action.add_argument("-r", "--remove", action="store_true", help="deselect images")
-    action.add_argument("-i", "--info", action="store_true", help="show images")
-    action.add_argument("-D", "--delete", action="store_true", help="delete the subscription that owns the image")
+    action.add_argument("-r", "--remove", action="store_true", help="no longer select images; they leave the cache")
+    action.add_argument("-i", "--info", action="store_true", help="show images and their subscriptions")
+    action.add_argument(
+        "-D", "--delete", action="store_true", help="delete the whole subscription that an image belongs to"
+    )
     choice = parser.add_argument_group("selection and output")
-    choice.add_argument("-u", "--uuid", dest="uuids", action="append", default=[], metavar="UUID", help="an image")
+    choice.add_argument("-u", "--uuid", dest="uuids", action="append", default=[], metavar="UUID",
+                        help="select an image by its identifier; may be repeated")  # fmt: skip
     choice.add_argument("-s", "--sha512", dest="digests", action="append", default=[], metavar="SHA512",
-                        help="an image by the SHA-512 of its bytes")  # fmt: skip
+                        help="select images by the SHA-512 of their bytes; may be repeated")  # fmt: skip
     choice.add_argument("-f", "--format", dest="output_format", metavar="FORMAT",
-                        help="lines, json, message (signed content) or SMIME (signed list)")  # fmt: skip
+                        help="output format: lines (the default), json, message (content of the signed list) or "
+                        "SMIME (the list as received)")  # fmt: skip
     choice.add_argument("-o", "--output", dest="outputs", action="append", default=[], metavar="FILE",
-                        help="file for the details; repeat in the order of the selections")  # fmt: skip
-    choice.add_argument("-c", "--cert-dir", dest="trust_directory", metavar="DIR", help="trust-anchor directory")
+                        help="write the details there; repeated ones pair up with the selections")  # fmt: skip
+    choice.add_argument("-c", "--cert-dir", dest="trust_directory", metavar="DIR",
+                        help="trust-anchor directory (default: /etc/grid-security/certificates)")  # fmt: skip
     return parser
 
 
@@ -71,12 +90,13 @@ def _run(run: Run) -> int:
 
 def _list(run: Run) -> int:
     context = run.reading()
-    found = images.list_images(context) if context else ()
+    listing = images.list_images(context) if context else None
+    found = listing.lines if listing else ()
     if run.format == "json":
         print_lines([classic_json.dumped(classic_json.image_list(found))])
     else:
         print_lines(lines.image_list(found))
-    return 0
+    return say_unread(listing.failed if listing else ())
 
 
 def _selectors(run: Run, action: str) -> Sequence[str]:

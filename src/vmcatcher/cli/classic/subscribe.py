@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from vmcatcher import wiring
 from vmcatcher.cli.classic import decorators
-from vmcatcher.cli.classic.common import Outputs, Parser, Run, as_lines, print_lines, run_command, signed_output
+from vmcatcher.cli.classic.common import (
+    Outputs,
+    Parser,
+    Run,
+    as_lines,
+    print_lines,
+    run_command,
+    say_unread,
+    signed_output,
+)
 from vmcatcher.cli.output import classic_json, lines
 from vmcatcher.errors import NetworkError, VmcatcherError
 from vmcatcher.errors.admission import ImagesOwnedElsewhere
@@ -30,36 +39,60 @@ logger = logging.getLogger(__name__)
 _WORST_FIRST = (11, 12, 13, 31, 17, 16, 37, 38, 33, 34, 36, 32, 1, 75, 10)
 
 
+_DESCRIPTION = """\
+Subscribe to signed image lists and keep them up to date.
+
+The options that change a subscription are given alone, beside one action,
+or with -s for the new subscription."""
+_SYNOPSIS = (
+    "-s URI... [-e] [CHANGES]",
+    "-U",
+    "-l [-f FORMAT]",
+    "-i | --image-list (-u UUID | -r URI)... [-f FORMAT] [-o FILE]...",
+    "-D (-u UUID | -r URI)...",
+    "--image-accept UUID... | --image-refuse UUID... (-u UUID | -r URI)...",
+    "(-u UUID | -r URI)... CHANGES",
+)
+_EXAMPLES = (
+    "vmcatcher_subscribe -e -s https://images.example.org/site.image_list",
+    "vmcatcher_subscribe -U     # from cron, before vmcatcher_cache",
+    "vmcatcher_subscribe -u 76fdee70-8119-5d33-9f40-3c57e1c60df1 --imagelist-newimage-subscribe",
+)
+
+
 def _parser() -> Parser:
-    parser = Parser("vmcatcher_subscribe", "Subscribe to signed image lists and keep them up to date.")
+    parser = Parser("vmcatcher_subscribe", _DESCRIPTION, _SYNOPSIS, _EXAMPLES)
     action = parser.add_argument_group("actions (at most one)")
     action.add_argument("-l", "--list", action="store_true", help="list subscriptions")
-    action.add_argument("-U", "--update", action="store_true", help="bring all subscriptions up to date")
+    action.add_argument("-U", "--update", action="store_true", help="fetch and verify the lists of all subscriptions")
     action.add_argument("-s", "--subscribe", action="append", default=[], metavar="URI",
-                        help="subscribe to the list at a URI or path")  # fmt: skip
-    action.add_argument("-D", "--delete", action="store_true", help="delete subscriptions")
+                        help="subscribe to the list at a URI or path; may be repeated")  # fmt: skip
+    action.add_argument("-D", "--delete", action="store_true", help="delete subscriptions; their images leave")
     action.add_argument("-i", "--info", action="store_true", help="show subscriptions")
     action.add_argument("--image-list", action="store_true", help="show subscriptions with their images")
     action.add_argument("--image-accept", action="append", default=[], metavar="UUID",
-                        help="accept an image of the selected subscription")  # fmt: skip
+                        help="accept an image of the selected subscriptions; may be repeated")  # fmt: skip
     action.add_argument("--image-refuse", action="append", default=[], metavar="UUID",
-                        help="refuse an image of the selected subscription")  # fmt: skip
+                        help="refuse an image of the selected subscriptions; may be repeated")  # fmt: skip
     choice = parser.add_argument_group("selection and output")
     choice.add_argument("-u", "--uuid", dest="uuids", action="append", default=[], metavar="UUID",
-                        help="a subscription")  # fmt: skip
+                        help="select a subscription by the identifier of its list")  # fmt: skip
     choice.add_argument("-r", "--uri", dest="uris", action="append", default=[], metavar="URI",
-                        help="a subscription by its URI")  # fmt: skip
+                        help="select a subscription by its URI")  # fmt: skip
     choice.add_argument("-f", "--format", dest="output_format", metavar="FORMAT",
-                        help="lines, json, message (signed content) or SMIME (signed list)")  # fmt: skip
+                        help="output format: lines (the default), json, message (content of the signed list) or "
+                        "SMIME (the list as received)")  # fmt: skip
     choice.add_argument("-o", "--output", dest="outputs", action="append", default=[], metavar="FILE",
-                        help="file for the details; repeat in the order of the selections")  # fmt: skip
+                        help="write the details there; repeated ones pair up with the selections")  # fmt: skip
     choice.add_argument("--show-secrets", action="store_true", help="show passwords in the details")
     more = parser.add_argument_group("trust and events")
-    more.add_argument("-e", "--auto-endorse", action="store_true", help="add the signer as endorser if it is unknown")
-    more.add_argument("-c", "--cert-dir", dest="trust_directory", metavar="DIR", help="trust-anchor directory")
-    more.add_argument("-x", "--execute", dest="sub_event", metavar="COMMAND", help="handler to run on each event")
+    more.add_argument("-e", "--auto-endorse", action="store_true",
+                      help="trust whoever signed the list: make an endorser of an unknown signer")  # fmt: skip
+    more.add_argument("-c", "--cert-dir", dest="trust_directory", metavar="DIR",
+                      help="trust-anchor directory (default: /etc/grid-security/certificates)")  # fmt: skip
+    more.add_argument("-x", "--execute", dest="sub_event", metavar="COMMAND", help="handler to run for each event")
     more.add_argument("--event-timeout", dest="event_timeout", type=float, metavar="SECONDS",
-                      help="longest run of the handler (default: 10)")  # fmt: skip
+                      help="end a handler that runs longer (default: 10)")  # fmt: skip
     decorators.add_options(parser)
     return parser
 
@@ -133,12 +166,13 @@ def _decorate(run: Run) -> int:
 
 def _list(run: Run) -> int:
     context = run.reading()
-    found = subscriptions.list_subscriptions(context) if context else ()
+    listing = subscriptions.list_subscriptions(context) if context else None
+    found = listing.found if listing else ()
     if run.format == "json":
         print_lines([classic_json.dumped(classic_json.subscription_list(found))])
     else:
         print_lines(lines.subscription_list(found))
-    return 0
+    return say_unread(listing.failed if listing else ())
 
 
 def _delete(run: Run) -> int:

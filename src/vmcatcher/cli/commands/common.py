@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from vmcatcher.cli import logs
-from vmcatcher.cli.boundary import bounded
+from vmcatcher.cli.boundary import bounded, flush, print_bytes
 from vmcatcher.settings import load_settings
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Run:
 
     def write_line(self, text: str = "") -> None:
         """Write one line of the result to stdout, at once: whoever reads a pipe sees it when it is so."""
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
+        print_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
+        flush()
 
 
 def group(help_text: str) -> typer.Typer:
@@ -80,23 +80,43 @@ _ALWAYS: Final = (
 )
 
 
+_LOCKS: Final = (
+    _option(
+        "wait",
+        Annotated[
+            float | None, typer.Option(metavar="SECONDS", help="How long to wait for another run to end (default: 0).")
+        ],
+        None,
+    ),
+    _option(
+        "break_lock",
+        Annotated[
+            str | None,
+            typer.Option(metavar="CLAIM", help="Break a claim that a dead host left on a shared store, then go on."),
+        ],
+        None,
+    ),
+)
+
+
 def command(
-    noun: typer.Typer, verb: str, *, epilog: str, needs_store: bool = True
+    noun: typer.Typer, verb: str, *, epilog: str, needs_store: bool = True, takes_locks: bool = False
 ) -> Callable[[Callable[..., int]], Callable[..., None]]:
     """Add the function below it to `noun` as the command `verb`.
 
     The function takes the `Run` first, then its own options as typer reads them, and returns the exit code. The
-    options of all commands are added here, so that they are the same everywhere; `--store` where `needs_store`.
+    options of all commands are added here, so that they are the same everywhere; `--store` where `needs_store`,
+    `--wait` and `--break-lock` where it `takes_locks`.
     """
 
     def add(body: Callable[..., int]) -> Callable[..., None]:
         written = inspect.signature(body, eval_str=True)
         own = list(written.parameters.values())[1:]
-        options = [*own, *((_STORE,) if needs_store else ()), *_ALWAYS]
+        options = [*own, *((_STORE,) if needs_store else ()), *(_LOCKS if takes_locks else ()), *_ALWAYS]
 
         @functools.wraps(body)
         def call(context: typer.Context, **given: object) -> None:
-            raise typer.Exit(_run(body, context.command_path, given))
+            raise typer.Exit(_run(body, context.command_path, given, takes_locks=takes_locks))
 
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         call.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]  # inspect looks for it
@@ -107,10 +127,11 @@ def command(
     return add
 
 
-def _run(body: Callable[..., int], command_path: str, given: dict[str, object]) -> int:
+def _run(body: Callable[..., int], command_path: str, given: dict[str, object], *, takes_locks: bool) -> int:
     verbose, quiet = _count(given.pop("verbose")), _count(given.pop("quiet"))
     debug = given.pop("debug") is True
     store = given.pop("store", None)
+    wait, claim = (given.pop("wait"), given.pop("break_lock")) if takes_locks else (None, None)
     if hasattr(sys.stdout, "reconfigure"):
         # Titles are in any language, also where cron runs us in the C locale.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -118,11 +139,22 @@ def _run(body: Callable[..., int], command_path: str, given: dict[str, object]) 
     def whole() -> int:
         logs.set_up(verbose=verbose, quiet=quiet, config=None)
         flags: dict[str, Value] = {"store": store if isinstance(store, str) else None}
+        flags["wait"] = wait if isinstance(wait, float) else None
         settings = load_settings(flags)
         logs.set_up(verbose=verbose, quiet=quiet, config=settings.optional("log_config"))
+        if isinstance(claim, str):
+            _break_lock(settings, command_path, claim)
         return body(Run(command_path, flags, settings), **given)
 
     return bounded(whole, classic=False, debug=debug)
+
+
+def _break_lock(settings: Settings, command_path: str, claim: str) -> None:
+    from vmcatcher import wiring  # noqa: PLC0415 - `--help` must not pay for it
+
+    context = wiring.reading(settings, command_path)
+    if context is not None:
+        context.break_claim(claim)
 
 
 def _count(value: object) -> int:

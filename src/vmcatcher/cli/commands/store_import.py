@@ -28,6 +28,7 @@ def add_to(store: typer.Typer) -> None:
             "vmcatcher store import-db --cache-dir /var/cache/vmimages/endorsed \\",
             "    --expired-dir /var/cache/vmimages/expired /var/lib/vmcatcher/vmcatcher.db",
         ),
+        takes_locks=True,
     )(import_db)
 
 
@@ -49,7 +50,6 @@ def import_db(  # noqa: PLR0913 - a parameter for each flag: typer reads them fr
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and change nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as one JSON document.")] = False,
-    wait: Annotated[float | None, typer.Option(metavar="SECONDS", help="Wait for another run to end.")] = None,
 ) -> int:
     """Fill the store from the database of a classic vmcatcher (0.2 to 0.6) and from its directories.
 
@@ -60,7 +60,7 @@ def import_db(  # noqa: PLR0913 - a parameter for each flag: typer reads them fr
     from vmcatcher import wiring  # noqa: PLC0415 - `--help` must not pay for it
     from vmcatcher.services.import_db import ImportRequest, import_database  # noqa: PLC0415 - likewise
 
-    for name, value in (("trust_directory", cert_dir), ("cache_directory", cache_dir), ("wait", wait)):
+    for name, value in (("trust_directory", cert_dir), ("cache_directory", cache_dir)):
         run = run.with_flag(name, value)
     settings = run.with_flag("expired_directory", expired_dir).settings
     path, context = wiring.importing(settings, run.command, database)
