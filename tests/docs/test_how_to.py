@@ -120,6 +120,16 @@ def test_handler_of_the_page_spools_what_a_cache_run_tells(tmp_path: Path, port:
     assert told == [("ExpirePostfix", "worker"), ("AvailablePostfix", "worker")]
 
 
+@_needs_openssl
+def test_refused_event_is_seen_and_told_again_as_told(tmp_path: Path, port: int) -> None:
+    leave = Step("vmcatcher_image -r -u worker; vmcatcher_cache", "")
+    come = Step("vmcatcher_image -a -u worker; vmcatcher_cache -x 'exit 3' 2>/dev/null", "")
+    wanted = steps(_page("when-a-handler-fails.md"))
+    done = run([*publisher(port), _SITE, leave, come, *wanted], tmp_path / "work")
+    assert lies(done) == []
+    assert len(wanted) == 3
+
+
 def _cron_lines() -> list[str]:
     lines = (ROOT / "contrib/cron/vmcatcher").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
