@@ -14,6 +14,7 @@ from vmcatcher.model.record import MOST_TRIES, State
 from vmcatcher.services.passage import new_record
 from vmcatcher.services.update import Tools, access_for
 from vmcatcher.store import blobs, cache, downloads
+from vmcatcher.transport.limits import RING
 
 if TYPE_CHECKING:
     from vmcatcher.model.identity import Sha512
@@ -104,7 +105,7 @@ class Fetcher:
         access = access_for(self._context, subscription, self._tools.trust_directory)
         location = Location.from_list(image.uri)
         with downloads.Download(
-            self._context.layout, image.sha512, image.size_bytes, uri=image.uri, afresh=afresh
+            self._context.layout, image.sha512, image.size_bytes, uri=image.uri, afresh=afresh, ring=RING
         ) as download:
             resumed_at = download.size
             if resumed_at < image.size_bytes:

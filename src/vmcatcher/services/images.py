@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.requests import NoSuchImage
+from vmcatcher.light import dataclass
 from vmcatcher.model.imagelist import parse_image_list
-from vmcatcher.services.context import Failure
+from vmcatcher.services.listing import (
+    AVAILABLE,
+    SELECTED,
+    ImageLine,
+    ImageListing,
+    is_available,
+    list_images,
+)
 from vmcatcher.store import endorsers, index, snapshots, subscriptions
-from vmcatcher.store.vetoes import vetoed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vmcatcher.model.endorser import Endorser
-    from vmcatcher.model.identity import Credential, ImageId, ListId, Sha512
+    from vmcatcher.model.identity import Credential, ImageId, ListId
     from vmcatcher.model.image import Image
     from vmcatcher.model.imagelist import ImageList
     from vmcatcher.model.subscription import Subscription
     from vmcatcher.services.context import Context
-    from vmcatcher.store.index import SubscriptionIndex
     from vmcatcher.store.snapshots import Evidence, Snapshot
 
-SELECTED = 1
-AVAILABLE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ImageLine:
-    """One image with its state: 1 selected for the cache, 2 available in a current valid list, 3 both, 0 neither.
-
-    An image whose bytes have a veto is not available: scripts and handlers take 3 for "is, or will be, in the cache".
-    """
-
-    image: ImageId
-    state: int
-    list_id: ListId
-    sha512: Sha512 | None
+__all__ = [
+    "AVAILABLE",
+    "SELECTED",
+    "CurrentList",
+    "ImageInfo",
+    "ImageLine",
+    "ImageListing",
+    "current_list",
+    "find_images",
+    "is_available",
+    "list_images",
+    "select_images",
+    "signing_endorser",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,58 +71,6 @@ class ImageInfo:
     """The one of the endorser's credentials that signed the list."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageListing:
-    """The images of the subscriptions that can be read, and what is wrong with the others."""
-
-    lines: tuple[ImageLine, ...]
-    failed: tuple[Failure, ...]
-
-
-def list_images(context: Context) -> ImageListing:
-    """Return every accepted image, in the order of the subscriptions and of their lists.
-
-    One subscription that is damaged hides no image of another.
-
-    Raises:
-        DocumentDamaged: an endorser cannot be read, so that nobody can say what is available.
-    """
-    known = endorsers.all_endorsers(context.layout)
-    unwanted = vetoed(context.layout)
-    lines: list[ImageLine] = []
-    found, unread = index.readable_indexes(context.layout)
-    failed = {**unread, **subscriptions.lost(context.layout)}
-    for one in found:
-        usable = is_available(context, one, known)
-        for image in one.images:
-            valid = usable and image.valid_until is not None and image.valid_until > context.now
-            available = valid and image.sha512 not in unwanted
-            state = (SELECTED if image.selected else 0) | (AVAILABLE if available else 0)
-            lines.append(ImageLine(image.identifier, state, one.identifier, image.sha512))
-    return ImageListing(tuple(lines), tuple(Failure(name, error) for name, error in failed.items()))
-
-
-def is_available(context: Context, one: SubscriptionIndex, known: Sequence[Endorser]) -> bool:
-    """Tell whether the current list of a subscription may be used now.
-
-    It must not have expired, a linked endorser must own the credential that signed it, and the last cache run must
-    not have found its signer or a CA of its chain revoked or gone.
-    """
-    if one.snapshot is None or one.expires is None or one.signer is None or one.issuer is None:
-        return False
-    signer, issuer = one.signer, one.issuer
-    linked = (endorser for endorser in known if endorser.identifier in one.endorsers)
-    if one.expires <= context.now or not any(endorser.owns(signer, issuer) for endorser in linked):
-        return False
-    verdict = subscriptions.read_verdict(context.layout, one.identifier)
-    if verdict is None or verdict.snapshot != one.snapshot or verdict.reason is None:
-        return True
-    from vmcatcher.model.record import Reason  # noqa: PLC0415 - almost no query comes this far
-
-    # Whether the endorser is linked is known here; it may have been linked again since that cache run.
-    return verdict.reason == Reason.ENDORSER_UNLINKED.value
-
-
 def select_images(context: Context, selectors: Sequence[str], *, by_digest: bool, selected: bool) -> tuple[str, ...]:
     """Want images in the cache, or no longer; return the selectors that match no image.
 
@@ -128,10 +80,9 @@ def select_images(context: Context, selectors: Sequence[str], *, by_digest: bool
     with context.lock("store"):
         matched: dict[str, set[str]] = {}
         listing = list_images(context)
-        lines = listing.lines
         earlier = _EarlierDigests(context)
         for selector in selectors:
-            found = _matching(lines, selector, earlier if by_digest else None)
+            found = _matching(listing, selector, earlier if by_digest else None)
             if not found:
                 # It may be an image of the one that cannot be read.
                 _demand_whole(listing)
@@ -154,13 +105,15 @@ def _demand_whole(listing: ImageListing) -> None:
         raise failure.error
 
 
-def _matching(lines: Sequence[ImageLine], selector: str, earlier: _EarlierDigests | None) -> list[ImageLine]:
+def _matching(listing: ImageListing, selector: str, earlier: _EarlierDigests | None) -> list[ImageLine]:
     if earlier is None:
-        return [line for line in lines if line.image == selector]
+        named = (one for one in listing.found if selector in one.columns.identifiers)
+        return [line for one in named for line in one.lines if line.image == selector]
     wanted = selector.lower()
+    current = (one for one in listing.found if wanted in one.columns.sha512)
     # The classic program found an image by the digest of any version it ever had; here the snapshots know them.
-    return [line for line in lines if line.sha512 == wanted] or [
-        line for line in lines if (line.image, wanted) in earlier.of_list(line.list_id)
+    return [line for one in current for line in one.lines if line.sha512 == wanted] or [
+        line for line in listing.lines if (line.image, wanted) in earlier.of_list(line.list_id)
     ]
 
 
@@ -192,7 +145,7 @@ def find_images(context: Context, selector: str, *, by_digest: bool) -> tuple[Im
         NoSuchImage: it selects none.
     """
     listing = list_images(context)
-    lines = _matching(listing.lines, selector, _EarlierDigests(context) if by_digest else None)
+    lines = _matching(listing, selector, _EarlierDigests(context) if by_digest else None)
     if not lines:
         _demand_whole(listing)
         raise NoSuchImage(image=selector)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from vmcatcher.errors.importing import FileNotAdopted
 from vmcatcher.errors.store import NotOurFile, StoreInputOutput, StoreReadOnly, WrongBytes
 from vmcatcher.model.identity import Sha512
-from vmcatcher.store import blobs, files, views
+from vmcatcher.store import blobs, files, reading, views
 from vmcatcher.store.downloads import Download
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def look_at(path: str) -> Found:
     """
     digest = hashlib.sha512()
     try:
-        descriptor = files.open_regular(path)
+        descriptor = reading.open_regular(path)
     except (FileNotFoundError, NotOurFile) as exc:
         raise FileNotAdopted(path=path, why="it is no regular file, or gone by now") from exc
-    with files.reported(path), os.fdopen(descriptor, "rb", buffering=0) as source:
+    with reading.reported(path), os.fdopen(descriptor, "rb", buffering=0) as source:
         status = os.fstat(descriptor)
         buffer = memoryview(bytearray(_CHUNK))
         while count := source.readinto(buffer):
@@ -120,7 +120,7 @@ def _link(layout: Layout, found: Found) -> bool:
         if not found.is_same(os.lstat(temporary)):
             raise _changed(found.path)
         files.renew(temporary)
-        descriptor = files.open_regular(temporary)
+        descriptor = reading.open_regular(temporary)
         try:
             files.finish(descriptor, temporary)
         finally:
@@ -138,8 +138,8 @@ def _copy(layout: Layout, found: Found) -> None:
     uri = f"file://{quote(os.fsencode(os.path.abspath(found.path)))}"
     with (
         Download(layout, found.sha512, found.size_bytes, uri=uri) as download,
-        files.reported(found.path),
-        os.fdopen(files.open_regular(found.path), "rb", buffering=0) as source,
+        reading.reported(found.path),
+        os.fdopen(reading.open_regular(found.path), "rb", buffering=0) as source,
     ):
         download.remember(None)
         source.seek(download.size)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from vmcatcher.errors.store import NotOurFile
 from vmcatcher.model.instant import view_stamp
 from vmcatcher.model.record import Fingerprint
-from vmcatcher.store import files
+from vmcatcher.store import files, reading
+from vmcatcher.store.hashing import digest_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from vmcatcher.model.identity import Sha512
     from vmcatcher.model.record import CacheRecord
     from vmcatcher.store.layout import Layout
-
-_CHUNK: Final = 2**20
 
 
 def has_blob(layout: Layout, sha512: Sha512, size_bytes: int) -> bool:
@@ -68,8 +67,14 @@ def fingerprint(layout: Layout, sha512: Sha512, now: datetime) -> Fingerprint | 
     return Fingerprint(now, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-def is_intact(layout: Layout, sha512: Sha512, size_bytes: int) -> bool:
-    """Read a blob and tell whether its bytes have the size and the digest of its name.
+def _always() -> bool:
+    return True
+
+
+def is_intact(layout: Layout, sha512: Sha512, size_bytes: int, goes_on: Callable[[], bool] = _always) -> bool:
+    """Read a blob and tell whether its bytes have the size and the digest of its name; may be called from any thread.
+
+    `goes_on` is asked every MiB; where it says no the answer is no, and means nothing.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -77,17 +82,16 @@ def is_intact(layout: Layout, sha512: Sha512, size_bytes: int) -> bool:
     """
     path = layout.blob(sha512)
     try:
-        descriptor = files.open_regular(path)
+        descriptor = reading.open_regular(path)
     except NotOurFile:
         return False
-    digest = hashlib.sha512()
-    with files.reported(path), os.fdopen(descriptor, "rb", buffering=0) as source:
-        if os.fstat(descriptor).st_size != size_bytes:
-            return False
-        buffer = memoryview(bytearray(_CHUNK))
-        while count := source.readinto(buffer):
-            digest.update(buffer[:count])
-    return digest.hexdigest() == sha512
+    with reading.reported(path):
+        try:
+            if os.fstat(descriptor).st_size != size_bytes:
+                return False
+            return digest_of(descriptor, size_bytes, goes_on) == sha512
+        finally:
+            os.close(descriptor)
 
 
 def quarantine(layout: Layout) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.store import DocumentDamaged
 from vmcatcher.model.record import CacheRecord, parse_record, record_document
-from vmcatcher.store import documents, files
+from vmcatcher.store import documents, files, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +23,12 @@ _NUMBER: Final = re.compile(r"[1-9][0-9]*")
 
 def cached_images(layout: Layout) -> list[str]:
     """Return the identifiers of all images that have a record, sorted; files of somebody else are none."""
-    return files.directories(layout.cache)
+    return reading.directories(layout.cache)
 
 
 def record_numbers(layout: Layout, image: str) -> list[int]:
     """Return the numbers of the image's records, oldest first."""
-    stems = (name.removesuffix(".json") for name in files.names(layout.records(image)) if name.endswith(".json"))
+    stems = (name.removesuffix(".json") for name in reading.names(layout.records(image)) if name.endswith(".json"))
     return sorted(int(stem) for stem in stems if _NUMBER.fullmatch(stem))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.model.identity import Sha512
-from vmcatcher.store import blobs, downloads, files
+from vmcatcher.store import blobs, downloads, files, reading
 from vmcatcher.store.findings import Finding, Remedy, damage, note, status_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def check_blobs(layout: Layout, records: Iterable[CacheRecord], *, read_bytes: b
     """Yield what is wrong with the stored images; with `read_bytes` each one is read and hashed."""
     sizes = {record.sha512: record.size_bytes for record in records}
     top = os.path.join(layout.blobs, "sha512")
-    for prefix in files.directories(top):
-        for name in files.names(os.path.join(top, prefix)):
+    for prefix in reading.directories(top):
+        for name in reading.names(os.path.join(top, prefix)):
             if name[:2] == prefix and _BLOB.fullmatch(name):
                 digest = Sha512(name)
                 yield from _blob(layout, digest, sizes.get(digest), read_bytes=read_bytes)
@@ -74,7 +74,7 @@ def _mode(path: str, status: os.stat_result) -> Iterator[Finding]:
 
 def check_downloads(layout: Layout) -> Iterator[Finding]:
     """Yield what stands in place of a download or of its notes, and notes that nobody can read."""
-    for name in files.names(layout.partial):
+    for name in reading.names(layout.partial):
         if not downloads.is_own_name(name):
             continue
         path = os.path.join(layout.partial, name)
@@ -88,7 +88,7 @@ def check_downloads(layout: Layout) -> Iterator[Finding]:
 
 def _has_notes(path: str) -> bool:
     try:
-        notes = json.loads(files.read(path))
+        notes = json.loads(reading.read(path))
     except FileNotFoundError:
         return True
     except (VmcatcherError, ValueError, RecursionError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.document import BadDocument
 from vmcatcher.model.endorser import parse_endorser
-from vmcatcher.store import aside, events, files, root
+from vmcatcher.store import aside, events, reading, root
 from vmcatcher.store.findings import Finding, Remedy, anything, damage, mode_of, note, read, status_of
 from vmcatcher.store.snapshots import parse_mark
 
@@ -24,18 +24,18 @@ def check_documents(layout: Layout, found: list[Finding]) -> None:
     """Add what is wrong with the documents that belong to no subscription and no image."""
     found.extend(mode_of(layout.marker))
     _endorsers(layout, found)
-    for name in files.names(layout.marks):
+    for name in reading.names(layout.marks):
         if name.endswith(".json"):
             _mark(layout, found, name.removesuffix(".json"))
     _events(layout, found)
-    for name in files.names(layout.vetoes):
+    for name in reading.names(layout.vetoes):
         path = os.path.join(layout.vetoes, name)
         found.extend(mode_of(path))
         if name.endswith(".json") and not aside.is_regular(path):
             # No remedy: without the name, the bytes that nobody wants would come back.
             found.append(damage("I1", path, "it should be a regular file; its name counts, so put an empty one there"))
     kind = stat.S_IFDIR if root.lock_kind(layout) == "claim" else stat.S_IFREG
-    for name in files.names(layout.locks):
+    for name in reading.names(layout.locks):
         path = os.path.join(layout.locks, name)
         found.extend(mode_of(path))
         status = status_of(path)
@@ -46,7 +46,7 @@ def check_documents(layout: Layout, found: list[Finding]) -> None:
 
 
 def _endorsers(layout: Layout, found: list[Finding]) -> None:
-    for name in files.names(layout.endorsers):
+    for name in reading.names(layout.endorsers):
         path = os.path.join(layout.endorsers, name)
         if name.endswith(".json" + aside.LOST):
             lost = aside.loss(path.removesuffix(aside.LOST))
@@ -73,7 +73,7 @@ def _mark(layout: Layout, found: list[Finding], list_id: str) -> None:
 
 
 def _events(layout: Layout, found: list[Finding]) -> None:
-    for name in files.names(layout.failed_events):
+    for name in reading.names(layout.failed_events):
         if name.endswith(".json"):
             read(found, os.path.join(layout.failed_events, name), anything, Remedy.ASIDE)
     said = {one.path for one in found}
@@ -81,7 +81,7 @@ def _events(layout: Layout, found: list[Finding]) -> None:
         path = getattr(error, "path", layout.failed_events)
         if path not in said:
             found.append(damage("I1", path, str(error), Remedy.ASIDE))
-    for name in files.names(layout.event_log):
+    for name in reading.names(layout.event_log):
         path = os.path.join(layout.event_log, name)
         if name.endswith(".jsonl"):
             found.extend(mode_of(path))
@@ -91,7 +91,7 @@ def _events(layout: Layout, found: list[Finding]) -> None:
 
 def _is_log(path: str) -> bool:
     try:
-        lines = files.read(path).decode().split("\n")
+        lines = reading.read(path).decode().split("\n")
         return lines.pop() == "" and all(isinstance(json.loads(line), dict) for line in lines)
     except FileNotFoundError:
         return True

@@ -11,7 +11,7 @@ from vmcatcher.errors.document import BadDocument
 from vmcatcher.model.imagelist import parse_image_list
 from vmcatcher.model.subscription import parse_subscription
 from vmcatcher.model.version import version_key
-from vmcatcher.store import aside, files, index, snapshots
+from vmcatcher.store import aside, index, reading, snapshots
 from vmcatcher.store.findings import Finding, Remedy, damage, mode_of, note, read
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _EVIDENCE: Final = re.compile(r"[0-9]{6,18}-[0-9]{8}T[0-9]{6}Z\.evidence")
 def check_subscriptions(layout: Layout, found: list[Finding]) -> list[Subscription]:
     """Add what is wrong with the subscriptions; return those whose document can be read."""
     subscribed = []
-    for name in files.directories(layout.subscriptions):
+    for name in reading.directories(layout.subscriptions):
         if os.path.lexists(layout.subscription(name)):
             one = read(found, layout.subscription(name), _owned_by("identifier", name), Remedy.LOSE, name)
             if one is not None:
@@ -125,7 +125,7 @@ def _snapshots(layout: Layout, name: str) -> Iterator[Finding]:
         except VmcatcherError as error:
             remedy = Remedy.SNAPSHOT if aside.is_untrustworthy(error) else Remedy.NONE
             yield damage("I6", snapshot.path, str(error), remedy, name)
-    for one in files.names(layout.lists(name)):
+    for one in reading.names(layout.lists(name)):
         if _EVIDENCE.fullmatch(one) and one.removesuffix(".evidence") not in stems:
             path = os.path.join(layout.lists(name), one)
             yield note("I6", path, "its list is not there: an update was broken off, or somebody removed it")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.model.record import CacheRecord, State
-from vmcatcher.store import blobs, files, view_indexes, views
+from vmcatcher.store import blobs, reading, view_indexes, views
 from vmcatcher.store.findings import Finding, Remedy, damage, mode_of, note
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _endorsed_view(layout: Layout, shown: Views, records: list[CacheRecord]) -> 
         one.image: one for one in records if one.state in (State.ENDORSED, State.EXPIRING)
     }
     ours = dict(views.own_links(layout, shown.cache))
-    for name in files.names(shown.cache):
+    for name in reading.names(shown.cache):
         path = os.path.join(shown.cache, name)
         record = allowed.get(name)
         if name in ours and record is None:
@@ -77,7 +77,7 @@ def _expired_record(layout: Layout, shown: Views, record: CacheRecord) -> Iterat
 def _expired_view(layout: Layout, shown: Views, records: list[CacheRecord]) -> Iterator[Finding]:
     known = {record.expired_name: record for record in records if record.state is State.EXPIRED}
     ours = dict(views.own_links(layout, shown.expired))
-    for name in files.names(shown.expired):
+    for name in reading.names(shown.expired):
         path = os.path.join(shown.expired, name)
         if name in ours and name not in known:
             yield note("I5", path, "no expired record stands behind it")
@@ -92,7 +92,7 @@ def _index(directory: str, entries: view_indexes.Entries) -> Iterator[Finding]:
     path = os.path.join(directory, views.INDEX)
     yield from mode_of(path)
     try:
-        content = files.read(path)
+        content = reading.read(path)
     except FileNotFoundError:
         # A view of a store that never saw a cache run has none.
         if entries:

@@ -25,7 +25,7 @@ from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.locks import ClaimHeld, ClaimInUse
 from vmcatcher.errors.store import NotOurFile, StoreHeld, StoreInputOutput
 from vmcatcher.model.instant import instant_text
-from vmcatcher.store import files
+from vmcatcher.store import files, reading
 from vmcatcher.store.holders import SOMEBODY, described, fate, full_note_of, read_note
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _claims(layout: Layout, name: str) -> list[Claim]:
         # A FIFO or a link planted there must neither block nor lead elsewhere.
         raise NotOurFile(path=directory, found="something else, where claims need a directory")
     found = []
-    for entry in files.names(directory):
+    for entry in reading.names(directory):
         path = os.path.join(directory, entry)
         with contextlib.suppress(FileNotFoundError):  # given back since
             found.append(Claim(name, entry, path, read_note(path)))
@@ -218,11 +218,11 @@ def _user() -> str:
 
 def _sweep(layout: Layout, holder: Holder) -> None:
     """Remove the private directories of processes that died before their rename."""
-    for name in files.directories(layout.locks):
+    for name in reading.directories(layout.locks):
         path = os.path.join(layout.locks, name)
         with contextlib.suppress(FileNotFoundError):
             if (
-                name.startswith(files.TEMPORARY)
+                name.startswith(reading.TEMPORARY)
                 and holder.since.timestamp() - os.stat(path).st_mtime > files.LEFT_OVER_S
             ):
                 _clear(path)

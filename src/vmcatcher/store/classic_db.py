@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from vmcatcher.errors.importing import BrokenRow, BrokenTable, DatabaseUnreadable, NoSuchDatabase, NotAClassicDatabase
 from vmcatcher.model.identity import Sha512
-from vmcatcher.store import files
+from vmcatcher.store import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -189,7 +189,7 @@ class ClassicDatabase:
     def sha512(self) -> Sha512:
         """Return the SHA-512 of the file."""
         digest = hashlib.sha512()
-        with files.reported(self.path), open(self.path, "rb", buffering=0) as source:
+        with reading.reported(self.path), open(self.path, "rb", buffering=0) as source:
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
         return Sha512(digest.hexdigest())

@@ -7,30 +7,30 @@ an earlier version of the program or a person wrote it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from typing import TYPE_CHECKING, Final, TypeVar
 
 from vmcatcher.errors.document import BadDocument
 from vmcatcher.errors.store import DocumentDamaged, UnknownFormat
-from vmcatcher.store import files
+from vmcatcher.store import files, reading
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Final, TypeVar
 
     from vmcatcher.model.document import Document
 
-Kind = TypeVar("Kind")
+    Kind = TypeVar("Kind")
 
 FORMAT: Final = 1
 # Sorts behind every other member, so that it is the last line of the text and the digest is of all lines before it.
 SEAL: Final = "~sha256"
 _SEAL_DIGITS: Final = 32
-_SEALED: Final = re.compile(rb',\n "~sha256": "([0-9a-f]{32})"\n\}\n\Z')
+_BEFORE: Final = f',\n "{SEAL}": "'.encode()
+_BEHIND: Final = b'"\n}\n'
 
 
-def put_document(path: str, document: Mapping[str, object], *, mode: int = files.FILE_MODE) -> None:
+def put_document(path: str, document: Mapping[str, object], *, mode: int = reading.FILE_MODE) -> None:
     """Put `document` as sorted, indented JSON with its seal. Raises as `files.put`."""
     files.put(path, sealed(document), mode=mode)
 
@@ -39,17 +39,23 @@ def sealed(document: Mapping[str, object]) -> bytes:
     """Return the bytes of a document with its seal."""
     text = files.json_bytes(document)
     head = text.removesuffix(b"\n}\n")
-    return head + f',\n "{SEAL}": "{_digest(head)}"\n}}\n'.encode()
+    return _BEFORE.join((head, _digest(head))) + _BEHIND
 
 
-def _digest(head: bytes) -> str:
-    return hashlib.sha256(head).hexdigest()[:_SEAL_DIGITS]
+def _digest(head: bytes) -> bytes:
+    import hashlib  # noqa: PLC0415 - it loads the whole of OpenSSL; the marker of a store has no seal
+
+    return hashlib.sha256(head).hexdigest()[:_SEAL_DIGITS].encode()
+
+
+def _is_whole(content: bytes) -> bool:
+    head, _, seal = content.rpartition(_BEFORE)
+    return seal.endswith(_BEHIND) and seal.removesuffix(_BEHIND) == _digest(head)
 
 
 def is_sealed(path: str) -> bool:
-    """Tell whether the document at `path` has a seal that holds. Raises as `files.read`."""
-    match = _SEALED.search(files.read(path))
-    return match is not None and match[1].decode() == _digest(match.string[: match.start()])
+    """Tell whether the document at `path` has a seal that holds. Raises as `reading.read`."""
+    return _is_whole(reading.read(path))
 
 
 def read_json(path: str) -> Document:
@@ -61,7 +67,7 @@ def read_json(path: str) -> Document:
         DocumentDamaged: it is no JSON object in UTF-8, or its seal is not that of its text.
         UnknownFormat: a later version of the program wrote it.
     """
-    content = files.read(path)
+    content = reading.read(path)
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as exc:
@@ -69,12 +75,9 @@ def read_json(path: str) -> Document:
     if not isinstance(document, dict):
         raise DocumentDamaged(path=path, why="it is no JSON object")
     # The seal first: a format that rotted is damage, not a later version.
-    seal = document.pop(SEAL, None)
-    if seal is not None:
-        match = _SEALED.search(content)
-        if match is None or seal != _digest(content[: match.start()]):
-            why = f"its text is not the one that was written; if you changed it, take out the line {SEAL}"
-            raise DocumentDamaged(path=path, why=why)
+    if document.pop(SEAL, None) is not None and not _is_whole(content):
+        why = f"its text is not the one that was written; if you changed it, take out the line {SEAL}"
+        raise DocumentDamaged(path=path, why=why)
     if document.get("format", FORMAT) != FORMAT:
         raise UnknownFormat(path=path, found=str(document["format"]))
     return document

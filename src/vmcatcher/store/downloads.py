@@ -15,7 +15,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors.store import NotOurFile, StoreFull, StoreInputOutput, WrongBytes
-from vmcatcher.store import files
+from vmcatcher.store import files, reading
 from vmcatcher.store.hashing import Hasher, chunks
 from vmcatcher.store.lefts import NOTES, Left, drop_abandoned, is_own_name, lefts, sweep
 
@@ -93,7 +93,7 @@ class Download:
             self._demand_space(self._expected - self.size)
         self._demand_own_file()
         try:
-            with files.reported(self._path, needed_bytes=self._expected - self.size):
+            with reading.reported(self._path, needed_bytes=self._expected - self.size):
                 files.write_all(self._descriptor, chunk)
         except StoreInputOutput:
             self.discard()
@@ -160,7 +160,7 @@ class Download:
         return WrongBytes(uri=self._uri, what=what, expected=expected, found=found)
 
     def _demand_space(self, needed: int) -> None:
-        free = files.free_bytes(self._layout.partial)
+        free = reading.free_bytes(self._layout.partial)
         if free is not None and free < needed + _RESERVE:
             raise StoreFull(path=self._path, needed_bytes=needed, free_bytes=free)
 
@@ -185,7 +185,7 @@ class Download:
         self.remember(self.validator)
         self._descriptor = files.begin(self._path)
         try:
-            with files.reported(self._path, needed_bytes=self._expected):
+            with reading.reported(self._path, needed_bytes=self._expected):
                 os.lseek(shared, 0, os.SEEK_SET)
                 for chunk in chunks(shared, self._expected):
                     files.write_all(self._descriptor, chunk)
@@ -229,14 +229,15 @@ class Download:
         return True
 
     def _copy_from(self, path: str) -> None:
-        with files.reported(path), os.fdopen(files.open_regular(path), "rb", buffering=0) as source:
+        with reading.reported(path), os.fdopen(reading.open_regular(path), "rb", buffering=0) as source:
             for chunk in chunks(source.fileno(), self._expected):
                 if self.size + len(chunk) > self._expected:
                     return
-                self._write_and_wait(chunk)
+                self.write(chunk)
+                self._digest.wait()
 
     def _rehash(self) -> None:
-        with files.reported(self._path):
+        with reading.reported(self._path):
             for chunk in chunks(self._descriptor, self._expected):
                 self._digest.update(chunk)
                 self._digest.wait()

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from vmcatcher.model.endorser import Endorser, endorser_document, parse_endorser
-from vmcatcher.store import aside, documents, files
+from vmcatcher.store import aside, documents, files, reading
 
 if TYPE_CHECKING:
     from vmcatcher.errors.store import DocumentLost
@@ -21,7 +21,7 @@ def all_endorsers(layout: Layout) -> tuple[Endorser, ...]:
     """
     found = (
         documents.read_document(os.path.join(layout.endorsers, name), parse_endorser)
-        for name in files.names(layout.endorsers)
+        for name in reading.names(layout.endorsers)
         if name.endswith(".json")
     )
     return tuple(sorted((one for one in found if one), key=lambda one: (one.added, one.identifier)))
@@ -29,7 +29,7 @@ def all_endorsers(layout: Layout) -> tuple[Endorser, ...]:
 
 def lost(layout: Layout) -> list[DocumentLost]:
     """Return, for every endorser whose document was damaged and is not there again, what to say about it."""
-    names = (name for name in files.names(layout.endorsers) if name.endswith(".json" + aside.LOST))
+    names = (name for name in reading.names(layout.endorsers) if name.endswith(".json" + aside.LOST))
     found = (aside.loss(os.path.join(layout.endorsers, name.removesuffix(aside.LOST))) for name in names)
     return [one for one in found if one is not None]
 

@@ -14,7 +14,7 @@ from vmcatcher.errors.store import DocumentDamaged
 from vmcatcher.model import document as doc
 from vmcatcher.model.event import EventKind, OwedEvent
 from vmcatcher.model.instant import instant_text, stamp_text
-from vmcatcher.store import documents, files
+from vmcatcher.store import documents, files, reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def failed_events(layout: Layout) -> tuple[list[FailedEvent], list[VmcatcherErro
     """Return the events that were given up, oldest first, and why others cannot be read."""
     found: list[FailedEvent] = []
     errors: list[VmcatcherError] = []
-    for name in files.names(layout.failed_events):
+    for name in reading.names(layout.failed_events):
         if not _NAME.fullmatch(name):
             continue
         path = os.path.join(layout.failed_events, name)

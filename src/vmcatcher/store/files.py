@@ -12,74 +12,22 @@ import errno
 import json
 import os
 import re
-import secrets
-import shutil
 import stat
-from typing import TYPE_CHECKING, Final
 
-from vmcatcher.errors.store import (
-    NoDirectoryThere,
-    NotOurFile,
-    StoreFull,
-    StoreInputOutput,
-    StoreReadOnly,
-    StoreUnreadable,
-)
+from vmcatcher.errors.store import NoDirectoryThere, NotOurFile, StoreInputOutput
+from vmcatcher.store.reading import FILE_MODE, TEMPORARY, open_again, open_regular, reported
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Final
 
-FILE_MODE: Final = 0o644
 SECRET_MODE: Final = 0o600
 BLOB_MODE: Final = 0o444
 DIRECTORY_MODE: Final = 0o755
-# A temporary name starts with a dot, which no identifier does, and never ends like a committed file, so no reader
-# that looks for `*.json` or an image identifier can take one for the real thing.
-TEMPORARY: Final = ".tmp-"
-_OWN_TEMPORARY: Final = re.compile(r"\.tmp-[0-9]+-[0-9a-f]{16}")
+_OWN_TEMPORARY: Final = r"\.tmp-[0-9]+-[0-9a-f]{16}"
 # What is left of a write this long after is of one that will not go on; also on a host whose processes we cannot see.
 LEFT_OVER_S: Final = 3600.0
-_LONGEST_DOCUMENT: Final = 64 * 2**20
-_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NOT_ALLOWED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-# NFS answers ESTALE for a name that was replaced on another host between lookup and open; looking again helps.
-_STALE_TRIES: Final = 10
-
-
-@contextlib.contextmanager
-def reported(path: str, *, needed_bytes: int | None = None) -> Iterator[None]:
-    """Turn an OSError about `path` into the error that says who has to do what.
-
-    FileNotFoundError and FileExistsError pass unchanged: callers decide what an absent or present name means.
-    """
-    try:
-        yield
-    except (FileNotFoundError, FileExistsError):
-        raise
-    except OSError as exc:
-        why = exc.strerror or str(exc)
-        if exc.errno in _NO_SPACE:
-            free = free_bytes(os.path.dirname(path))
-            raise StoreFull(path=path, needed_bytes=needed_bytes, free_bytes=free) from exc
-        if exc.errno in _NOT_ALLOWED:
-            raise StoreReadOnly(path=path, why=why) from exc
-        if exc.errno == errno.EISDIR:
-            raise NotOurFile(path=path, found="a directory") from exc
-        if exc.errno == errno.ENOTDIR:
-            raise NotOurFile(path=path, found="a file where a directory above it should be") from exc
-        if exc.errno == errno.EXDEV:
-            raise StoreReadOnly(path=path, why=f"{why} (both names have to be on one file system)") from exc
-        raise StoreInputOutput(path=path, why=why) from exc
-
-
-@contextlib.contextmanager
-def _read(path: str) -> Iterator[None]:
-    """As `reported`, for what is only read: a refusal is about reading."""
-    try:
-        with reported(path):
-            yield
-    except StoreReadOnly as exc:
-        raise StoreUnreadable(path=path, why=exc.why) from exc.__cause__
 
 
 @contextlib.contextmanager
@@ -92,39 +40,20 @@ def _written(path: str, *, needed_bytes: int | None = None) -> Iterator[None]:
         raise StoreInputOutput(path=path, why="it, or the directory that it belongs in, is gone") from exc
 
 
-def free_bytes(directory: str) -> int | None:
-    """Return the bytes that this user may still write below `directory`, or None where that cannot be told."""
-    try:
-        status = os.statvfs(directory or ".")
-    except OSError:
-        return None
-    return status.f_bavail * status.f_frsize
-
-
 def temporary_name() -> str:
     """Return a fresh name that no other process uses; the process id in it tells whose left-over it is."""
-    return f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+    return f"{TEMPORARY}{os.getpid()}-{os.urandom(8).hex()}"
 
 
 @contextlib.contextmanager
 def _opened_directory(path: str) -> Iterator[int]:
     # One descriptor for the whole operation: what is synced is the directory that was written to, even when
     # somebody renames it meanwhile.
-    descriptor = _open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = open_again(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _open(path: str, flags: int, mode: int = FILE_MODE) -> int:
-    for _ in range(_STALE_TRIES - 1):
-        try:
-            return os.open(path, flags, mode)
-        except OSError as exc:
-            if exc.errno != errno.ESTALE:
-                raise
-    return os.open(path, flags, mode)
 
 
 def write_all(descriptor: int, content: bytes | memoryview) -> None:
@@ -206,6 +135,8 @@ def copy_in(source: str, path: str, *, hard: bool) -> None:
 
 
 def _copy(source: str, temporary: str, parent: int) -> None:
+    import shutil  # noqa: PLC0415 - it loads every compression there is; few views are copies
+
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, BLOB_MODE, dir_fd=parent)
     try:
@@ -339,31 +270,6 @@ def set_mode(path: str, mode: int) -> None:
             os.close(descriptor)
 
 
-def open_regular(path: str, flags: int = os.O_RDONLY, *, mode: int = FILE_MODE) -> int:
-    """Open `path`, which has to be a regular file, and return the descriptor.
-
-    A symbolic link, FIFO, device or directory planted there neither blocks nor leads elsewhere.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-        NotOurFile: something else than a regular file is.
-    """
-    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = _open(path, flags, mode)
-    except OSError as exc:
-        if exc.errno == errno.ELOOP:
-            raise NotOurFile(path=path, found="a symbolic link") from exc
-        if exc.errno in (errno.EISDIR, errno.ENXIO):
-            raise NotOurFile(path=path, found="a directory, FIFO or device") from exc
-        with reported(path) if flags & os.O_ACCMODE else _read(path):
-            raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NotOurFile(path=path, found="a directory, FIFO or device")
-    return descriptor
-
-
 def begin(path: str) -> int:
     """Make the new regular file `path`, for a download that grows, and return its descriptor for reading and writing.
 
@@ -415,42 +321,6 @@ def finish(descriptor: int, path: str) -> None:
         os.fsync(descriptor)
 
 
-def read(path: str, *, limit_bytes: int = _LONGEST_DOCUMENT) -> bytes:
-    """Return the bytes of the regular file `path`, at most `limit_bytes` of them.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-        NotOurFile: something else than a regular file is, or it is longer than any file of its kind may be.
-        StoreInputOutput: the disk could not deliver the bytes.
-    """
-    descriptor = open_regular(path)
-    with _read(path), os.fdopen(descriptor, "rb") as source:
-        content = source.read(limit_bytes + 1)
-    if len(content) > limit_bytes:
-        raise NotOurFile(path=path, found=f"a file of more than {limit_bytes} bytes")
-    return content
-
-
-def names(directory: str) -> list[str]:
-    """Return the committed names in `directory`, sorted; an absent directory has none."""
-    with _read(directory):
-        try:
-            found = os.listdir(directory)
-        except FileNotFoundError:
-            return []
-    return sorted(name for name in found if not name.startswith(TEMPORARY))
-
-
-def directories(directory: str) -> list[str]:
-    """Return the names of the directories in `directory`, sorted; an absent directory has none."""
-    with _read(directory):
-        try:
-            with os.scandir(directory) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-        except FileNotFoundError:
-            return []
-
-
 def sweep(directory: str, *, now_s: float, older_s: float = LEFT_OVER_S) -> int:
     """Remove temporary names that a crash left in `directory`; return how many.
 
@@ -460,7 +330,7 @@ def sweep(directory: str, *, now_s: float, older_s: float = LEFT_OVER_S) -> int:
     removed = 0
     with contextlib.suppress(FileNotFoundError), reported(directory), os.scandir(directory) as entries:
         for entry in entries:
-            if not _OWN_TEMPORARY.fullmatch(entry.name) or entry.is_dir(follow_symlinks=False):
+            if not re.fullmatch(_OWN_TEMPORARY, entry.name) or entry.is_dir(follow_symlinks=False):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 if now_s - entry.stat(follow_symlinks=False).st_mtime > older_s:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from vmcatcher.errors import VmcatcherError
-from vmcatcher.store import documents, files
+from vmcatcher.store import documents, files, reading
 from vmcatcher.store.aside import is_untrustworthy
 
 if TYPE_CHECKING:
@@ -122,9 +122,9 @@ def mode_of(path: str, *, is_secret: bool = False) -> list[Finding]:
         text, wanted = f"others may read this password (mode {mode:04o}, 0600 expected)", files.SECRET_MODE
     elif mode & _OTHERS_WRITE:
         text = f"others may change it (mode {mode:04o}, 0644 or less expected)"
-        wanted = mode & files.FILE_MODE | files.SECRET_MODE
+        wanted = mode & reading.FILE_MODE | files.SECRET_MODE
     elif not mode & _OWNER_READS:
-        text, wanted = f"its owner cannot read it (mode {mode:04o})", mode & files.FILE_MODE | files.SECRET_MODE
+        text, wanted = f"its owner cannot read it (mode {mode:04o})", mode & reading.FILE_MODE | files.SECRET_MODE
     else:
         return []
     return [Finding("I12", path, text, is_damage=True, remedy=Remedy.MODE, mode=wanted)]

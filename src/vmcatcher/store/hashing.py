@@ -34,7 +34,7 @@ class Hasher:
     def update(self, chunk: memoryview) -> None:
         """Hash `chunk` after everything that was handed over before."""
         if self._ring == 1 or len(chunk) < _WORTHWHILE_BYTES:
-            self._wait(0)
+            self.wait()
             self._digest.update(chunk)
             return
         if self._thread is None:
@@ -43,27 +43,32 @@ class Hasher:
 
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hasher")
         self._waiting.append(self._thread.submit(self._digest.update, chunk))
-        self._wait(self._ring - 1)
+        self.wait(at_most=self._ring - 1)
+
+    def wait(self, *, at_most: int = 0) -> None:
+        """Return when no more than `at_most` chunks are still to be hashed."""
+        while len(self._waiting) > at_most:
+            self._waiting.popleft().result()
 
     def restart(self) -> None:
         """Forget everything; the next chunk is the first."""
-        self._wait(0)
+        self.wait()
         self._digest = hashlib.sha512()
 
     def hexdigest(self) -> str:
         """Return the digest of everything that was handed over."""
-        self._wait(0)
+        self.wait()
         return self._digest.hexdigest()
 
     def close(self) -> None:
-        """End the thread. At most the chunk that it is at is waited for, also after Ctrl-C."""
+        """End the thread; of what was handed over, nothing but the chunk that it is at is waited for.
+
+        There is no digest after that, unless everything had been waited for; `restart` begins another one.
+        """
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
             self._thread = None
-
-    def _wait(self, most: int) -> None:
-        while len(self._waiting) > most:
-            self._waiting.popleft().result()
+        self._waiting.clear()
 
 
 def chunks(descriptor: int, size_bytes: int) -> Iterator[memoryview]:

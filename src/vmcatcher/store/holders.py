@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.model.instant import instant_text, parse_instant
-from vmcatcher.store import files
+from vmcatcher.store import reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +90,7 @@ def read_note(path: str) -> Note | None:
         FileNotFoundError: nothing is there.
     """
     try:
-        found: Mapping[str, object] = json.loads(files.read(path, limit_bytes=_LONGEST_NOTE))
+        found: Mapping[str, object] = json.loads(reading.read(path, limit_bytes=_LONGEST_NOTE))
         pid, directory = found["pid"], found.get("directory", 0)
         if not isinstance(pid, int) or pid <= 0 or not isinstance(directory, int):
             return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
+from vmcatcher.light import dataclass
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from vmcatcher.model.identity import ImageId, Sha512
 
 MARKER: Final = "vmcatcher.json"
@@ -62,10 +63,14 @@ class Layout:
 
         One that is too long for a file name when quoted is cut, and its digest makes it unique again.
         """
+        from urllib.parse import quote  # noqa: PLC0415 - listing endorsers goes by what is there
+
         name = quote(identifier, safe=_PLAIN)
         if name.startswith("."):
             name = "%2E" + name[1:]
         if len(name) > _LONGEST_NAME:
+            import hashlib  # noqa: PLC0415 - hardly any identifier is that long
+
             digest = hashlib.sha256(identifier.encode()).hexdigest()
             name = f"{name[: _LONGEST_NAME - len(digest) - 1]}%{digest}"
         return os.path.join(self.endorsers, name + ".json")
@@ -77,35 +82,36 @@ class Layout:
 
     def subscription_directory(self, list_id: str) -> str:
         """Directory of one subscription."""
-        return os.path.join(self.subscriptions, list_id)
+        # Joined by hand here and below: a listing names six files of each subscription.
+        return f"{self.root}/subscriptions/{list_id}"
 
     def subscription(self, list_id: str) -> str:
         """Document of one subscription; while it is there, the subscription is."""
-        return os.path.join(self.subscription_directory(list_id), "subscription.json")
+        return f"{self.root}/subscriptions/{list_id}/subscription.json"
 
     def secret(self, list_id: str) -> str:
         """Password of one subscription, mode 0600."""
-        return os.path.join(self.subscription_directory(list_id), "secret.json")
+        return f"{self.root}/subscriptions/{list_id}/secret.json"
 
     def fetch(self, list_id: str) -> str:
         """Bookkeeping of fetching one list."""
-        return os.path.join(self.subscription_directory(list_id), "fetch.json")
+        return f"{self.root}/subscriptions/{list_id}/fetch.json"
 
     def lists(self, list_id: str) -> str:
         """Directory of the snapshots of one list."""
-        return os.path.join(self.subscription_directory(list_id), "lists")
+        return f"{self.root}/subscriptions/{list_id}/lists"
 
     def manifest(self, list_id: str) -> str:
         """The current list as plain JSON."""
-        return os.path.join(self.subscription_directory(list_id), "manifest.json")
+        return f"{self.root}/subscriptions/{list_id}/manifest.json"
 
     def index(self, list_id: str) -> str:
         """The lines that listing images needs."""
-        return os.path.join(self.subscription_directory(list_id), "index.tsv")
+        return f"{self.root}/subscriptions/{list_id}/index.tsv"
 
     def verdict(self, list_id: str) -> str:
         """What the last cache run found when it judged the current list again."""
-        return os.path.join(self.subscription_directory(list_id), "verdict.json")
+        return f"{self.root}/subscriptions/{list_id}/verdict.json"
 
     @property
     def marks(self) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors.store import NotOurFile
 from vmcatcher.model.identity import Sha512
-from vmcatcher.store import files
+from vmcatcher.store import files, reading
 
 if TYPE_CHECKING:
     from vmcatcher.store.layout import Layout
@@ -47,7 +47,7 @@ def is_own_name(name: str) -> bool:
 def lefts(layout: Layout, sha512: Sha512 | None = None) -> list[Left]:
     """Return the partial downloads that earlier runs left, of these bytes or of all."""
     found = []
-    for name in files.names(layout.partial):
+    for name in reading.names(layout.partial):
         match = _NAME.fullmatch(name)
         if match is not None and sha512 in (None, match[1]):
             left = _left(os.path.join(layout.partial, name), Sha512(match[1]))
@@ -59,7 +59,7 @@ def lefts(layout: Layout, sha512: Sha512 | None = None) -> list[Left]:
 def _left(path: str, sha512: Sha512) -> Left | None:
     try:
         status = os.lstat(path)
-        notes = json.loads(files.read(path + NOTES))
+        notes = json.loads(reading.read(path + NOTES))
         uri, validator = notes["uri"], notes["validator"]
         is_abandoned = _is_abandoned(notes["host"], notes["pid"])
     except (OSError, NotOurFile, ValueError, KeyError, TypeError):
@@ -99,7 +99,7 @@ def sweep(layout: Layout, *, now_s: float) -> None:
     Those are notes without their download, downloads without notes, both after an hour, and abandoned downloads of
     bytes that are a blob by now. Everything else is somebody's to go on with.
     """
-    for name in files.names(layout.partial):
+    for name in reading.names(layout.partial):
         path = os.path.join(layout.partial, name)
         match = _NAME.fullmatch(name.removesuffix(NOTES))
         if match is None:

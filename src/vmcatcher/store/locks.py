@@ -16,7 +16,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors.store import NotOurFile, StoreHeld
-from vmcatcher.store import files, root
+from vmcatcher.store import files, reading, root
 from vmcatcher.store.claims import claimed, lock_path
 from vmcatcher.store.holders import SOMEBODY, Holder, LockName, described, note_of, read_note
 
@@ -80,13 +80,13 @@ def _locked(layout: Layout, name: LockName, holder: Holder, *, wait_s: float) ->
     lock = UnixFileLock(
         path,
         timeout=wait_s,
-        mode=files.FILE_MODE,
+        mode=reading.FILE_MODE,
         poll_interval=0.05,
         fallback_to_soft=False,
         thread_local=False,
         on_acquired=note,
     )
-    with files.reported(path):
+    with reading.reported(path):
         try:
             lock.acquire()
         except Timeout as exc:

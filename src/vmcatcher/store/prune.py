@@ -18,7 +18,7 @@ from vmcatcher.errors.store import NotOurFile
 from vmcatcher.model.instant import instant_text, parse_instant
 from vmcatcher.model.record import CacheRecord, State
 from vmcatcher.model.retention import is_over
-from vmcatcher.store import blobs, downloads, files, roots, snapshots, subscriptions, views
+from vmcatcher.store import blobs, downloads, files, reading, roots, snapshots, subscriptions, views
 from vmcatcher.store.doomed import Doomed, Kind, Ledger
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vmcatcher.store.roots import Listed
     from vmcatcher.store.views import Views
 
-_TEMPORARY: Final = re.compile(re.escape(files.TEMPORARY) + r"[0-9]+-[0-9a-f]{16}")
+_TEMPORARY: Final = re.compile(re.escape(reading.TEMPORARY) + r"[0-9]+-[0-9a-f]{16}")
 _LOG: Final = re.compile(r"([0-9]{8}T[0-9]{6}Z)-[^/]+\.jsonl")
 _FAILED: Final = re.compile(r"[0-9A-Za-z-]+\.json")
 _EVIDENCE: Final = re.compile(r"[0-9]{6,18}-[0-9]{8}T[0-9]{6}Z\.evidence")
@@ -143,7 +143,7 @@ class _Planner:
         """Yield downloads that nobody goes on with. Those that stay keep their blob, too: it may be about to come."""
         dead = {os.path.basename(left.path) for left in downloads.lefts(self._layout) if left.is_abandoned}
         found: dict[str, list[str]] = {}
-        for name in files.names(self._layout.partial):
+        for name in reading.names(self._layout.partial):
             match = roots.DOWNLOAD.fullmatch(name)
             status = roots.look(os.path.join(self._layout.partial, name))
             if match and status and stat.S_ISREG(status.st_mode):
@@ -181,13 +181,13 @@ class _Planner:
 
     def _evidence_alone(self, list_id: str) -> Iterator[Doomed]:
         directory = self._layout.lists(list_id)
-        names = set(files.names(directory))
+        names = set(reading.names(directory))
         for name in sorted(names):
             if _EVIDENCE.fullmatch(name) and name.removesuffix(".evidence") + ".smime" not in names:
                 yield from self._left_over(os.path.join(directory, name), "its list was never kept, or is gone,")
 
     def event_log(self) -> Iterator[Doomed]:
-        for name in files.names(self._layout.event_log):
+        for name in reading.names(self._layout.event_log):
             match = _LOG.fullmatch(name)
             at = _instant(match[1]) if match else None
             if at is not None and is_over(at, self._retentions.event_log, self._now):
@@ -195,7 +195,7 @@ class _Planner:
                 yield from self._ledger.doom("event-log", [path], f"written {instant_text(at)}")
 
     def failed_events(self) -> Iterator[Doomed]:
-        for name in files.names(self._layout.failed_events):
+        for name in reading.names(self._layout.failed_events):
             if _FAILED.fullmatch(name):
                 path = os.path.join(self._layout.failed_events, name)
                 yield from self._if_old("failed-event", path, self._retentions.failed_events, "given up")
@@ -207,7 +207,7 @@ class _Planner:
         # A link in the expired view leads there while its record is kept.
         kept = {os.path.join(self._layout.root, one.set_aside) for one in self._kept if one.set_aside} | lost
         for directory in roots.each_once((self._layout.quarantine, blobs.quarantine(self._layout))):
-            for name in files.names(directory):
+            for name in reading.names(directory):
                 path = os.path.join(directory, name)
                 # The time of the inode, not of the bytes: they were put here by a rename.
                 put = max(_changed([path], "st_ctime"), default=self._now)
@@ -245,7 +245,7 @@ def temporary_files(layout: Layout, shown: Views) -> Iterator[str]:
 
 
 def _all_names(directory: str) -> list[str]:
-    with files.reported(directory):
+    with reading.reported(directory):
         try:
             return sorted(os.listdir(directory))
         except FileNotFoundError:
@@ -279,6 +279,6 @@ def _stamped(name: str) -> datetime | None:
 def indexed_names(directory: str) -> frozenset[str]:
     """Return the names that the `cache.index` of a view lists; none where it is missing or damaged."""
     try:
-        return frozenset(json.loads(files.read(os.path.join(directory, views.INDEX))))
+        return frozenset(json.loads(reading.read(os.path.join(directory, views.INDEX))))
     except (FileNotFoundError, NotOurFile, ValueError, TypeError, RecursionError):
         return frozenset()

@@ -18,7 +18,7 @@ from vmcatcher.model.identity import ImageId, ListId, Sha512
 from vmcatcher.model.imagelist import parse_image_list
 from vmcatcher.model.instant import parse_instant
 from vmcatcher.model.record import CacheRecord, Reason, State
-from vmcatcher.store import aside, cache, files, snapshots, views
+from vmcatcher.store import aside, cache, files, reading, snapshots, views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ class Recovery:
             # A copy, so that at no moment there is neither the damaged record nor the one that follows it.
             place = aside.place_for(self._layout, path)
             files.make_directory(os.path.dirname(place))
-            files.put(place, files.read(path))
+            files.put(place, reading.read(path))
         except VmcatcherError:
             place = aside.set_aside(self._layout, path)
         cache.put_record(self._layout, record)
@@ -109,7 +109,7 @@ class Recovery:
 
     def _entry(self, directory: str, name: str) -> Mapping[str, object]:
         try:
-            entry = json.loads(files.read(os.path.join(directory, views.INDEX))).get(name)
+            entry = json.loads(reading.read(os.path.join(directory, views.INDEX))).get(name)
         except (VmcatcherError, OSError, ValueError, RecursionError, AttributeError):
             return {}
         return entry if isinstance(entry, dict) else {}
@@ -125,7 +125,7 @@ class Recovery:
 
     def _from_lists(self, image: str, digest: Sha512) -> dict[str, object] | None:
         """Return what the newest list says that promised these bytes for the image."""
-        for list_id in files.directories(self._layout.subscriptions):
+        for list_id in reading.directories(self._layout.subscriptions):
             for snapshot in reversed(snapshots.all_snapshots(self._layout, list_id)):
                 try:
                     evidence = snapshots.read_evidence(snapshot)

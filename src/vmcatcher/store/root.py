@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import pwd
-from typing import TYPE_CHECKING, Final, Literal
 
-from vmcatcher.errors.demands import StrangersThere
 from vmcatcher.errors.store import BlobsMissing, ForeignOwner, StoreMissing, UnknownFormat
-from vmcatcher.store import documents, files
+from vmcatcher.store import documents, files, reading
 from vmcatcher.store.layout import MARKER, Layout
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final, Literal
+
+    LockKind = Literal["kernel", "claim"]
 
 FORMAT: Final = 1
-LockKind = Literal["kernel", "claim"]
 LOCK_KINDS: Final[tuple[LockKind, ...]] = ("kernel", "claim")
 _BLOBS_MARKER: Final = "vmcatcher-blobs.json"
 
@@ -107,7 +107,7 @@ def make_store(
 
 def _refuse_strangers(root: str) -> None:
     try:
-        entries = {name for name in os.listdir(root) if not name.startswith(files.TEMPORARY)}
+        entries = {name for name in os.listdir(root) if not name.startswith(reading.TEMPORARY)}
     except (FileNotFoundError, NotADirectoryError):
         return
     known = {
@@ -116,6 +116,8 @@ def _refuse_strangers(root: str) -> None:
     # lost+found: the store may be a file system of its own.
     strangers = sorted(entries - known - {"lost+found"})
     if strangers:
+        from vmcatcher.errors.demands import StrangersThere  # noqa: PLC0415 - queries make no store
+
         raise StrangersThere(path=os.path.join(root, strangers[0]), found="a file of somebody else")
 
 
@@ -132,7 +134,7 @@ def demand_owner(layout: Layout) -> None:
         ForeignOwner: the store belongs to somebody else.
         StoreMissing: it is gone, as when a handler removed it or the disk was unmounted during a run.
     """
-    with files.reported(layout.root):
+    with reading.reported(layout.root):
         try:
             owner = os.stat(layout.root).st_uid
         except FileNotFoundError as exc:
@@ -143,6 +145,8 @@ def demand_owner(layout: Layout) -> None:
 
 
 def _user_name(uid: int) -> str:
+    import pwd  # noqa: PLC0415 - likewise
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -14,7 +14,7 @@ from vmcatcher.errors import VmcatcherError
 from vmcatcher.model.imagelist import parse_image_list
 from vmcatcher.model.record import State
 from vmcatcher.model.retention import is_over
-from vmcatcher.store import aside, cache, files, snapshots, subscriptions, views
+from vmcatcher.store import aside, cache, reading, snapshots, subscriptions, views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -108,8 +108,8 @@ def shown_bytes(layout: Layout, shown: Views) -> set[str]:
 def blob_files(layout: Layout) -> Iterator[tuple[str, str]]:
     """Yield the digest and the path of everything that is named like a blob and lies where one does."""
     top = os.path.join(layout.blobs, "sha512")
-    for prefix in files.directories(top):
-        for name in files.names(os.path.join(top, prefix)):
+    for prefix in reading.directories(top):
+        for name in reading.names(os.path.join(top, prefix)):
             if name[:2] == prefix and DIGEST.fullmatch(name):
                 yield name, os.path.join(top, prefix, name)
 
@@ -133,9 +133,9 @@ def decisions_aside(layout: Layout) -> frozenset[str] | None:
 
     What the operator had decided can be read nowhere else.
     """
-    below = files.directories(layout.subscriptions)
+    below = reading.directories(layout.subscriptions)
     paths = [path for list_id in below for path in (layout.subscription(list_id), layout.secret(list_id))]
-    paths += [os.path.join(layout.endorsers, name.removesuffix(aside.LOST)) for name in files.names(layout.endorsers)]
+    paths += [os.path.join(layout.endorsers, name.removesuffix(aside.LOST)) for name in reading.names(layout.endorsers)]
     losses = [loss for path in paths if (loss := aside.loss(path)) is not None]
     if any(os.path.basename(loss.kept) == "quarantine" for loss in losses):
         return None
@@ -144,7 +144,7 @@ def decisions_aside(layout: Layout) -> frozenset[str] | None:
 
 def look(path: str) -> os.stat_result | None:
     """Return what the file system says of a name, not of what it leads to; None where it is not there."""
-    with files.reported(path):
+    with reading.reported(path):
         try:
             return os.lstat(path)
         except FileNotFoundError:

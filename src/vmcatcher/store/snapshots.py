@@ -14,7 +14,7 @@ from vmcatcher.errors.store import DocumentDamaged
 from vmcatcher.model import document as doc
 from vmcatcher.model.identity import OneLineName, Sha512
 from vmcatcher.model.instant import instant_text, parse_instant, stamp_text
-from vmcatcher.store import aside, documents, files
+from vmcatcher.store import aside, documents, files, reading
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -66,7 +66,7 @@ def all_snapshots(layout: Layout, list_id: str) -> tuple[Snapshot, ...]:
     """Return every snapshot of the list, oldest first."""
     directory = layout.lists(list_id)
     found = []
-    for name in files.names(directory):
+    for name in reading.names(directory):
         match = _NAME.fullmatch(name)
         if match is None:
             continue
@@ -100,7 +100,7 @@ def set_aside(layout: Layout, snapshot: Snapshot) -> list[str]:
 
 def read_signed(snapshot: Snapshot) -> bytes:
     """Return the signed bytes exactly as they were received."""
-    return files.read(snapshot.path)
+    return reading.read(snapshot.path)
 
 
 def signed_digest(signed: bytes) -> Sha512:
@@ -119,7 +119,7 @@ def keep(layout: Layout, list_id: str, verified: VerifiedList, now: datetime) ->
     sequence = last.sequence + 1 if last else 1
     name = f"{sequence:06d}-{stamp_text(now)}"
     path = os.path.join(directory, name + ".smime")
-    for stale in files.names(directory):
+    for stale in reading.names(directory):
         # A run that was cut off between the two left its evidence; no list of that number was ever kept.
         if stale.endswith(".evidence") and stale.partition("-")[0] == f"{sequence:06d}":
             files.drop(os.path.join(directory, stale))

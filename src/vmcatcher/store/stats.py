@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors.store import StoreInputOutput
 from vmcatcher.model.record import State
-from vmcatcher.store import blobs, files, prune, roots, snapshots, subscriptions, views
+from vmcatcher.store import blobs, prune, reading, roots, snapshots, subscriptions, views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -102,7 +102,7 @@ def _bytes(layout: Layout, needed: frozenset[str] | set[str]) -> Iterator[Tally]
     stored = list(roots.blob_files(layout))
     yield _tally("blobs needed", [path for digest, path in stored if digest in needed])
     yield _tally("blobs unneeded", [path for digest, path in stored if digest not in needed])
-    partial = [name for name in files.names(layout.partial) if roots.DOWNLOAD.fullmatch(name)]
+    partial = [name for name in reading.names(layout.partial) if roots.DOWNLOAD.fullmatch(name)]
     paths = [os.path.join(layout.partial, name) for name in partial]
     notes = [path for path in paths if path.endswith(".json")]
     yield _tally("partial downloads", [path for path in paths if path not in notes], beside=notes)
@@ -117,7 +117,7 @@ def _owed_by_lists(layout: Layout) -> int:
 
 
 def _below(directory: str, ending: str) -> list[str]:
-    return [os.path.join(directory, name) for name in files.names(directory) if name.endswith(ending)]
+    return [os.path.join(directory, name) for name in reading.names(directory) if name.endswith(ending)]
 
 
 def _tally(kind: str, paths: Iterable[str], *, beside: Sequence[str] = ()) -> Tally:

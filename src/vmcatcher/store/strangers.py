@@ -9,7 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-from vmcatcher.store import downloads, files, views
+from vmcatcher.store import downloads, reading, views
 from vmcatcher.store.layout import MARKER
 
 if TYPE_CHECKING:
@@ -47,17 +47,17 @@ def strangers(layout: Layout) -> Iterator[str]:
         (layout.blobs, _OF_BLOBS if layout.has_own_blobs else _OF_OTHER_BLOBS),
     ):
         yield from _others(directory, own)
-    for list_id in files.directories(layout.subscriptions):
+    for list_id in reading.directories(layout.subscriptions):
         if os.path.lexists(layout.subscription(list_id)) or os.path.lexists(layout.lists(list_id)):
             yield from _others(layout.subscription_directory(list_id), _OF_SUBSCRIPTION)
             yield from _others(layout.lists(list_id), _SNAPSHOT)
     yield from _in_partial(layout)
-    for image in files.directories(layout.cache):
+    for image in reading.directories(layout.cache):
         yield from _others(layout.records(image), _RECORD)
     yield from _in_blobs(layout)
     for directory in (layout.subscriptions, layout.cache, os.path.join(layout.blobs, "sha512")):
-        held = set(files.directories(directory))
-        yield from (os.path.join(directory, name) for name in files.names(directory) if name not in held)
+        held = set(reading.directories(directory))
+        yield from (os.path.join(directory, name) for name in reading.names(directory) if name not in held)
 
 
 def _in_root(layout: Layout) -> Iterator[str]:
@@ -67,20 +67,20 @@ def _in_root(layout: Layout) -> Iterator[str]:
         "lost+found",
         *(os.path.relpath(path, layout.root).split(os.sep)[0] for path in layout.directories),
     }
-    yield from (os.path.join(layout.root, name) for name in files.names(layout.root) if name not in known)
+    yield from (os.path.join(layout.root, name) for name in reading.names(layout.root) if name not in known)
 
 
 def _in_partial(layout: Layout) -> Iterator[str]:
     # Beside the downloads lie the links of what is about to be available; as copies these have an image's name, too.
-    shown = {*files.directories(layout.cache), *(name for name, _ in views.own_links(layout, layout.partial))}
-    for name in files.names(layout.partial):
+    shown = {*reading.directories(layout.cache), *(name for name, _ in views.own_links(layout, layout.partial))}
+    for name in reading.names(layout.partial):
         if not downloads.is_own_name(name) and name not in shown:
             yield os.path.join(layout.partial, name)
 
 
 def _in_blobs(layout: Layout) -> Iterator[str]:
     top = os.path.join(layout.blobs, "sha512")
-    for prefix in files.directories(top):
+    for prefix in reading.directories(top):
         if _PREFIX.fullmatch(prefix):
             yield from _others(os.path.join(top, prefix), re.compile(prefix + r"[0-9a-f]{126}"))
         else:
@@ -88,4 +88,4 @@ def _in_blobs(layout: Layout) -> Iterator[str]:
 
 
 def _others(directory: str, own: re.Pattern[str]) -> Iterator[str]:
-    yield from (os.path.join(directory, name) for name in files.names(directory) if not own.fullmatch(name))
+    yield from (os.path.join(directory, name) for name in reading.names(directory) if not own.fullmatch(name))

@@ -15,7 +15,7 @@ from vmcatcher.model.event import EventKind, owed_document, parse_owed
 from vmcatcher.model.identity import ImageId
 from vmcatcher.model.instant import instant_text
 from vmcatcher.model.subscription import Subscription, parse_subscription, subscription_document
-from vmcatcher.store import aside, documents, files
+from vmcatcher.store import aside, documents, files, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ Kind = TypeVar("Kind")
 
 def subscribed(layout: Layout) -> tuple[str, ...]:
     """Return the identifiers of all subscriptions, in the order of their names."""
-    return tuple(name for name in files.names(layout.subscriptions) if os.path.lexists(layout.subscription(name)))
+    return tuple(name for name in reading.names(layout.subscriptions) if os.path.lexists(layout.subscription(name)))
 
 
 def all_subscriptions(layout: Layout) -> tuple[Subscription, ...]:
@@ -61,7 +61,7 @@ def readable_subscriptions(layout: Layout) -> tuple[tuple[Subscription, ...], di
 
 def lost(layout: Layout) -> dict[str, DocumentLost]:
     """Return the subscriptions whose document was damaged and is not there again, with what to say about each."""
-    found = ((name, aside.loss(layout.subscription(name))) for name in files.directories(layout.subscriptions))
+    found = ((name, aside.loss(layout.subscription(name))) for name in reading.directories(layout.subscriptions))
     return {name: loss for name, loss in found if loss is not None}
 
 
@@ -108,7 +108,7 @@ def clear_directory(layout: Layout, list_id: str) -> None:
     for path in (layout.subscription(list_id), layout.secret(list_id)):
         aside.forget_loss(path)
     lists = layout.lists(list_id)
-    for name in files.names(lists):
+    for name in reading.names(lists):
         if name.endswith((".smime", ".evidence")):
             files.drop(os.path.join(lists, name))
     files.drop_directory(lists)

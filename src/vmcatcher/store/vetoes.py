@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmcatcher.errors import BadDigest
 from vmcatcher.model.identity import Sha512, sha512
-from vmcatcher.store import files
+from vmcatcher.store import reading
 
 if TYPE_CHECKING:
     from vmcatcher.store.layout import Layout
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def vetoed(layout: Layout) -> frozenset[Sha512]:
     """Return the digests with a veto: the names of the files count, whatever is in them."""
     found = set()
-    for name in files.names(layout.vetoes):
+    for name in reading.names(layout.vetoes):
         try:
             found.add(sha512(name.removesuffix(".json")))
         except BadDigest:

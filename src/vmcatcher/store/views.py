@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from vmcatcher.errors.cache import HardLinksImpossible
 from vmcatcher.errors.store import NotOurFile
 from vmcatcher.model.instant import instant_text, view_stamp
-from vmcatcher.store import blobs, files
+from vmcatcher.store import blobs, files, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ def demand_linkable(layout: Layout, views: Views) -> None:
     if views.links != "hardlink":
         return
     for directory in (views.cache, views.partial, views.expired):
-        with contextlib.suppress(FileNotFoundError), files.reported(directory):
+        with contextlib.suppress(FileNotFoundError), reading.reported(directory):
             if os.stat(directory).st_dev != os.stat(layout.blobs).st_dev:
                 raise HardLinksImpossible(path=directory, blobs=layout.blobs)
 
@@ -100,7 +100,7 @@ def _has_moved_on(layout: Layout, views: Views, name: str, path: str) -> bool:
     """
     if views.links != "copy" or not is_shown(layout, views, views.partial, name, path):
         return False
-    with files.reported(views.partial):
+    with reading.reported(views.partial):
         if os.stat(views.partial).st_dev != os.stat(views.cache).st_dev:
             return False
     with contextlib.suppress(FileNotFoundError):
@@ -136,7 +136,7 @@ def is_ours(directory: str, name: str, path: str) -> bool:
 def _is_own_link(place: str, found: os.stat_result) -> bool:
     if not stat.S_ISLNK(found.st_mode):
         return False
-    with files.reported(place):
+    with reading.reported(place):
         return _OWN_TARGET.fullmatch(os.readlink(place)) is not None
 
 
@@ -153,7 +153,7 @@ def _is_own_file(place: str, found: os.stat_result, path: str, *, is_copied: boo
     if found.st_mode & 0o222 or found.st_size != stored.st_size:
         return False
     # Read to the last byte where no copies are made: it happens only when the operator has changed that.
-    with files.reported(place):
+    with reading.reported(place):
         return is_copied or filecmp.cmp(place, path, shallow=False)
 
 
@@ -210,7 +210,7 @@ def own_links(layout: Layout, directory: str) -> list[tuple[str, str]]:
     """Return the links in a view that lead into this store, as name and last part of where they lead."""
     found = []
     roots, here = _own_roots(layout), os.path.realpath(directory)
-    for name in files.names(directory):
+    for name in reading.names(directory):
         try:
             target = os.readlink(os.path.join(directory, name))
         except OSError:
@@ -284,6 +284,6 @@ def put_index(directory: str, entries: Iterable[tuple[str, Mapping[str, object]]
     content = (json.dumps(dict(entries), indent=4, sort_keys=True, ensure_ascii=True) + "\n").encode()
     path = os.path.join(directory, INDEX)
     with contextlib.suppress(FileNotFoundError, NotOurFile):
-        if files.read(path) == content:
+        if reading.read(path) == content:
             return
     files.put(path, content)

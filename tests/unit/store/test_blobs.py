@@ -76,23 +76,11 @@ def test_missing_blob_has_no_fingerprint_and_is_missing(layout):
 
 
 def test_disk_that_cannot_deliver_says_nothing_about_the_bytes(layout, blob, monkeypatch):
-    class Broken:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return None
-
-        def readinto(self, _):
-            raise OSError(errno.EIO, "Input/output error")
-
-    def opened(descriptor, *_, **__):
-        os.close(descriptor)
-        return Broken()
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fdopen", opened)
-        patch.setattr(os, "fstat", lambda _: blob.stat())
+        patch.setattr(os, "readv", broken)
         with pytest.raises(StoreInputOutput, match="Input/output error"):
             blobs.is_intact(layout, SHA, SIZE)
 

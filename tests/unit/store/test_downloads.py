@@ -19,7 +19,7 @@ import pytest
 from support.faults import Fail, Faults, Kill, Killed, ShortWrite, TornWrite
 from vmcatcher.errors.store import StoreFull, StoreInputOutput, WrongBytes
 from vmcatcher.model.identity import Sha512
-from vmcatcher.store import downloads, files, root
+from vmcatcher.store import downloads, files, reading, root
 from vmcatcher.store.downloads import Download, lefts
 
 CONTENT = b"".join(f"line {number}\n".encode() for number in range(1000))
@@ -319,7 +319,7 @@ def test_link_of_the_view_is_never_taken_for_a_partial(layout):
 
 
 def test_download_without_enough_space_is_refused_before_it_begins(layout, monkeypatch):
-    monkeypatch.setattr(files, "free_bytes", lambda _: len(CONTENT))
+    monkeypatch.setattr(reading, "free_bytes", lambda _: len(CONTENT))
     with pytest.raises(StoreFull) as caught, download(layout):
         pytest.fail("it began")
     assert caught.value.needed_bytes == len(CONTENT)
@@ -328,10 +328,10 @@ def test_download_without_enough_space_is_refused_before_it_begins(layout, monke
 
 def test_going_on_needs_space_for_what_is_missing_only(layout, monkeypatch):
     begin(layout, len(CONTENT) - 10)
-    monkeypatch.setattr(files, "free_bytes", lambda _: 2**20 + 10)
+    monkeypatch.setattr(reading, "free_bytes", lambda _: 2**20 + 10)
     with download(layout) as sink:
         assert sink.size == len(CONTENT) - 10
-    monkeypatch.setattr(files, "free_bytes", lambda _: 2**20 + 9)
+    monkeypatch.setattr(reading, "free_bytes", lambda _: 2**20 + 9)
     with pytest.raises(StoreFull), download(layout):
         pytest.fail("it began")
     assert [left.size for left in lefts(layout)] == [len(CONTENT) - 10]
@@ -340,7 +340,7 @@ def test_going_on_needs_space_for_what_is_missing_only(layout, monkeypatch):
 def test_space_is_looked_at_again_while_a_download_grows(layout, monkeypatch):
     monkeypatch.setattr(downloads, "_SPACE_STEP", 2000)
     asked = []
-    monkeypatch.setattr(files, "free_bytes", lambda _: asked.append(1) or (2**30 if len(asked) < 3 else 0))
+    monkeypatch.setattr(reading, "free_bytes", lambda _: asked.append(1) or (2**30 if len(asked) < 3 else 0))
     with download(layout) as sink:
         sink.remember('"v1"')
         with pytest.raises(StoreFull):

@@ -13,7 +13,7 @@ import pytest
 
 from support.faults import CHANGES, Fail, Faults, Kill, Killed, ShortWrite
 from vmcatcher.errors.store import NotOurFile, StoreFull, StoreInputOutput, StoreReadOnly
-from vmcatcher.store import files
+from vmcatcher.store import files, reading
 
 NOW = time.time()
 
@@ -432,24 +432,24 @@ def plant(path, what):
 def test_what_is_no_regular_file_is_refused_and_never_blocks(tmp_path: Path, what: str):
     plant(tmp_path / "name", what)
     with pytest.raises(NotOurFile):
-        files.read(str(tmp_path / "name"))
+        reading.read(str(tmp_path / "name"))
 
 
 def test_device_is_refused():
     with pytest.raises(NotOurFile):
-        files.read("/dev/zero")
+        reading.read("/dev/zero")
 
 
 def test_file_of_more_bytes_than_allowed_is_refused(tmp_path: Path):
     (tmp_path / "name").write_bytes(b"x" * 11)
-    assert files.read(str(tmp_path / "name"), limit_bytes=11) == b"x" * 11
+    assert reading.read(str(tmp_path / "name"), limit_bytes=11) == b"x" * 11
     with pytest.raises(NotOurFile, match="more than 10 bytes"):
-        files.read(str(tmp_path / "name"), limit_bytes=10)
+        reading.read(str(tmp_path / "name"), limit_bytes=10)
 
 
 def test_missing_file_is_missing(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
-        files.read(str(tmp_path / "name"))
+        reading.read(str(tmp_path / "name"))
 
 
 def test_stale_handle_is_looked_up_again_and_given_up_after_ten_times(tmp_path: Path, monkeypatch):
@@ -464,20 +464,20 @@ def test_stale_handle_is_looked_up_again_and_given_up_after_ten_times(tmp_path: 
 
     opened, failing = os.open, 10
     monkeypatch.setattr(os, "open", stale)
-    assert files.read(str(tmp_path / "name")) == b"x"
+    assert reading.read(str(tmp_path / "name")) == b"x"
     assert len(tries) == 10
     tries.clear()
     failing = 12
     with pytest.raises(StoreInputOutput):
-        files.read(str(tmp_path / "name"))
+        reading.read(str(tmp_path / "name"))
     assert len(tries) == 10
 
 
 def test_names_are_sorted_and_without_temporary_ones(tmp_path: Path):
     for name in ("b", "a", files.temporary_name()):
         (tmp_path / name).touch()
-    assert files.names(str(tmp_path)) == ["a", "b"]
-    assert files.names(str(tmp_path / "absent")) == []
+    assert reading.names(str(tmp_path)) == ["a", "b"]
+    assert reading.names(str(tmp_path / "absent")) == []
 
 
 def test_directories_are_no_files_and_no_links(tmp_path: Path):
@@ -485,8 +485,8 @@ def test_directories_are_no_files_and_no_links(tmp_path: Path):
     (tmp_path / "a").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "a")
-    assert files.directories(str(tmp_path)) == ["a", "b"]
-    assert files.directories(str(tmp_path / "absent")) == []
+    assert reading.directories(str(tmp_path)) == ["a", "b"]
+    assert reading.directories(str(tmp_path / "absent")) == []
 
 
 # -- sweeping

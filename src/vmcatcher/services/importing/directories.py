@@ -21,7 +21,7 @@ from vmcatcher.model.plan import Wanted
 from vmcatcher.model.record import CacheRecord, State
 from vmcatcher.services.importing.index_entries import described, read_index
 from vmcatcher.services.passage import new_record
-from vmcatcher.store import adoption, blobs, cache, files, views
+from vmcatcher.store import adoption, blobs, cache, reading, views
 from vmcatcher.store.adoption import Found
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class Adoption:
 
 def _names(directory: str) -> list[str]:
     """Return the names of what may be an image file, sorted; of one image's versions the oldest first."""
-    names = (name for name in files.names(directory) if name != views.INDEX)
+    names = (name for name in reading.names(directory) if name != views.INDEX)
     return [name for name in names if not os.path.isdir(os.path.join(directory, name))]
 
 

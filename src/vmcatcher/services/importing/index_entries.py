@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors import BadDigest, BadIdentifier, VmcatcherError
 from vmcatcher.model.identity import ListId, Sha512, list_id, sha512
-from vmcatcher.store import files
+from vmcatcher.store import reading
 from vmcatcher.store.views import INDEX
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Described:
 def read_index(directory: str) -> Mapping[str, object]:
     """Return the entries of the directory's index; none where it is missing or no index."""
     try:
-        entries = json.loads(files.read(os.path.join(directory, INDEX)))
+        entries = json.loads(reading.read(os.path.join(directory, INDEX)))
     except (FileNotFoundError, ValueError, RecursionError, VmcatcherError):
         return {}
     return entries if isinstance(entries, dict) else {}
