@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
 
 from vmcatcher.errors.settings import BadSetting, SettingsUnreadable
+from vmcatcher.light import dataclass
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final, Literal
 
-Kind = Literal["text", "flag", "seconds", "bytes", "count", "texts"]
+    Kind = Literal["text", "flag", "seconds", "bytes", "count", "texts"]
+
 Value = str | bool | int | float | tuple[str, ...] | None
 
 

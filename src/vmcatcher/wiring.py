@@ -9,20 +9,20 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
 
 from vmcatcher import __version__
 from vmcatcher.errors.store import BadStoreLocation, DatabaseNotImported, StoreMissing
+from vmcatcher.light import dataclass
 from vmcatcher.services.context import Context
 from vmcatcher.settings import HELD_LOCKS
 from vmcatcher.store import imports, root
 from vmcatcher.store.layout import Layout
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Final
 
     from vmcatcher.services.events import Teller
     from vmcatcher.services.update import Tools
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from vmcatcher.trust.rules import TrustRules
 
 # As SQLAlchemy reads it: perhaps a driver, three slashes and a path, perhaps options.
-_DATABASE: Final = re.compile(r"sqlite(\+[a-z0-9_]+)?:///(?P<path>[^?]+)(\?.*)?", re.DOTALL)
-_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*:/+)(?P<userinfo>.*@)?")
+_DATABASE: Final = r"(?s)sqlite(\+[a-z0-9_]+)?:///(?P<path>[^?]+)(\?.*)?"
+_URL: Final = r"(?P<scheme>[A-Za-z][A-Za-z0-9+._-]*:/+)(?P<userinfo>.*@)?"
 _SYSTEM_STORE: Final = "/var/lib/vmcatcher"
 
 
@@ -77,15 +77,17 @@ def _rank(source: str) -> int:
 
 
 def _named(given: str, source: str) -> StoreChoice:
-    match = _DATABASE.fullmatch(given)
+    match = given.startswith("sqlite") and re.fullmatch(_DATABASE, given)
     if match:
         return _stood_for_by(os.path.abspath(match["path"]), given, source)
     if given.startswith("file:"):
+        from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - see the module's first lines
+
         parts = urlsplit(given)
         if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             raise BadStoreLocation(given=given, why="a file URL needs an absolute path on this machine")
         return StoreChoice(os.path.abspath("/" + unquote(parts.path).lstrip("/")), source)
-    url = _URL.match(given)
+    url = ":/" in given and re.match(_URL, given)
     if url:
         # A database server's user and password stand there; they are nobody's business.
         shown = given if url["userinfo"] is None else f"{url['scheme']}***@{given[url.end() :]}"
@@ -156,7 +158,7 @@ def importing(settings: Settings, command: str, given: str) -> tuple[str, Contex
     Raises:
         BadStoreLocation: `given` is no SQLite database, or nothing names a store.
     """
-    match = _DATABASE.fullmatch(given)
+    match = re.fullmatch(_DATABASE, given)
     # Whatever else looks like a URL is a file's, or is refused.
     database = os.path.abspath(match["path"]) if match else _named(given, "option").root
     store = settings.optional("store")

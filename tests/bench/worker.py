@@ -16,11 +16,11 @@ def _download(url: str, size: str, sha512: str, store: str, anchors: str) -> Non
     from vmcatcher.model.identity import Sha512
     from vmcatcher.model.location import Location
     from vmcatcher.store import downloads, root
-    from vmcatcher.transport import Access, Limits, Transport
+    from vmcatcher.transport import RING, Access, Limits, Transport
 
     layout = root.make_store(store)
     access = Access(tls="igtf", trust_directory=anchors, file_images=True)
-    download = downloads.Download(layout, Sha512(sha512), int(size), uri=url)
+    download = downloads.Download(layout, Sha512(sha512), int(size), uri=url, ring=RING)
     with Transport(limits=Limits(), user_agent="bench") as transport, download:
         transport.fetch_image(Location.from_list(url), access, size=int(size), sink=download)
         download.commit()

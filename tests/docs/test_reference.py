@@ -32,7 +32,7 @@ _PARSERS = {
 }
 # Of openssl, rsync, cp, useradd, pip, systemctl, Python's web server, mkdocs and the scripts in contrib.
 _OTHERS = {
-    "--all", "--bind", "--delete", "--directory", "--exclude", "--home-dir", "--link-dest", "--no-create-home", "--now",
+    "--all", "--bind", "--checksum", "--delete", "--directory", "--exclude", "--home-dir", "--link-dest", "--no-create-home", "--now",
     "--remove-destination", "--set", "--shell", "--soak", "--strict", "--system", "--upgrade", "--user-group",
 }  # fmt: skip
 # At the beginning of a line of code, perhaps as another user.
@@ -80,6 +80,7 @@ def test_every_command_that_a_page_names_is_there(page: Path) -> None:
 def test_every_long_option_that_a_page_names_is_there(page: Path) -> None:
     known = {option for parser in _PARSERS.values() for option in parser._option_string_actions}
     known |= {option for options in _verbs().values() for option in options}
+    known |= set(re.findall(r'"(--[a-z-]+)"', _text(ROOT / "tests/bench/command.py")))
     named = {option for code in _code(_text(page)) for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", code)}
     # An option may be shortened, on a page as well.
     assert {one for one in named - _OTHERS if not any(option.startswith(one) for option in known)} == set()

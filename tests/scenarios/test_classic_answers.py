@@ -11,7 +11,7 @@ import pytest
 
 from support.site import LIST_ID, Site, image_id
 from vmcatcher.errors.store import NotOurFile, StoreReadOnly, StoreUnreadable
-from vmcatcher.store import files
+from vmcatcher.store import reading
 
 
 def subscription(site: Site) -> str:
@@ -115,9 +115,9 @@ def refusing(code: int):
 def test_refused_read_is_not_called_a_refused_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int):
     monkeypatch.setattr(os, "open", refusing(code))
     with pytest.raises(StoreUnreadable, match=r"cannot read .*document: "):
-        files.read(str(tmp_path / "document"))
+        reading.read(str(tmp_path / "document"))
     with pytest.raises(StoreReadOnly, match=r"cannot write .*document: "):
-        files.open_regular(str(tmp_path / "document"), os.O_RDWR)
+        reading.open_regular(str(tmp_path / "document"), os.O_RDWR)
 
 
 def test_refused_look_into_a_directory_is_not_called_a_refused_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -126,7 +126,7 @@ def test_refused_look_into_a_directory_is_not_called_a_refused_write(tmp_path: P
 
     monkeypatch.setattr(os, "listdir", refused)
     monkeypatch.setattr(os, "scandir", refused)
-    for look in (files.names, files.directories):
+    for look in (reading.names, reading.directories):
         with pytest.raises(StoreUnreadable, match="cannot read"):
             look(str(tmp_path))
 
@@ -134,4 +134,4 @@ def test_refused_look_into_a_directory_is_not_called_a_refused_write(tmp_path: P
 def test_directory_that_cannot_be_read_keeps_its_other_errors(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NotOurFile):
-        files.names(str(tmp_path / "file"))
+        reading.names(str(tmp_path / "file"))

@@ -23,7 +23,7 @@ from support.pki import Signer
 from support.server import Server
 from support.site import LIST_ID, Result, Site, _captured, image_id
 from support.tree import check_invariants, tree
-from vmcatcher.store import files
+from vmcatcher.store import files, reading
 
 LIST_2 = "22222222-aaaa-4aaa-8aaa-000000000002"
 LIST_3 = "33333333-aaaa-4aaa-8aaa-000000000003"
@@ -498,7 +498,7 @@ def test_store_with_its_blobs_beside_the_old_directories_needs_no_copy(world: Wo
 
 def test_full_disk_stops_the_import_which_goes_on_later(world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "link", _refuse(errno.EXDEV))
-    monkeypatch.setattr(files, "free_bytes", lambda directory: 10)
+    monkeypatch.setattr(reading, "free_bytes", lambda directory: 10)
     result = world.import_db(code=75)
     assert "no space" in result.err
     assert world.site.run("image", "-l").code == 1

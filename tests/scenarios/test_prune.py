@@ -16,7 +16,7 @@ from support.disks import second_file_system
 from support.pruning import CacheHeld, age, blob, blobs, lapse, prune, snapshot_of, stranger_names, vmcatcher
 from support.site import LIST_ID, Result, Site, image_id
 from support.tree import check_invariants
-from vmcatcher.store import aside, files, root
+from vmcatcher.store import aside, files, reading, root
 
 DAY = timedelta(days=1)
 MANY_DAYS = timedelta(days=1000)
@@ -514,7 +514,7 @@ def test_thing_that_cannot_be_dropped_never_stops_the_others(left: Site, monkeyp
 
     def drop(path: str) -> bool:
         if os.path.basename(path) == stuck:
-            with files.reported(path):
+            with reading.reported(path):
                 raise PermissionError(13, "Permission denied")
         return real(path)
 

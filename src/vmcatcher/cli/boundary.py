@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import sys
-import threading
-from typing import TYPE_CHECKING, Final, TextIO
 
-from vmcatcher.errors import VmcatcherError
+from vmcatcher.cli import speech
+from vmcatcher.errors.base import VmcatcherError
 from vmcatcher.errors.requests import OutputUnwritable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final, TextIO
 
 OUR_BUG: Final = 70
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
-logger = logging.getLogger("main")
 
 
 class Terminated(KeyboardInterrupt):
@@ -30,8 +29,16 @@ def _end_orderly() -> None:
     def terminate(*_: object) -> None:
         raise Terminated
 
-    if threading.current_thread() is threading.main_thread():
+    # Only the main thread of a process may say so.
+    with contextlib.suppress(ValueError):
         signal.signal(signal.SIGTERM, terminate)
+
+
+def _complain(*, about_logs: bool) -> None:
+    import logging  # noqa: PLC0415 - see `speech`
+
+    # A log that cannot be written is no reason for a page of traceback on the operator's terminal.
+    logging.raiseExceptions = about_logs
 
 
 def bounded(body: Callable[[], int], *, classic: bool, debug: bool = False) -> int:
@@ -39,8 +46,7 @@ def bounded(body: Callable[[], int], *, classic: bool, debug: bool = False) -> i
 
     `classic` picks the classic exit codes. A traceback is shown only with `debug`.
     """
-    # A log that cannot be written is no reason for a page of traceback on the operator's terminal.
-    logging.raiseExceptions = debug
+    speech.begin_anew(lambda: _complain(about_logs=debug))
     _end_orderly()
     try:
         code = body()
@@ -48,13 +54,13 @@ def bounded(body: Callable[[], int], *, classic: bool, debug: bool = False) -> i
     except VmcatcherError as error:
         # Scripts of the noun-verb commands, which end with 1 for most refusals, go by the id.
         text = error.one_line() if classic else f"{error.one_line()} [{error.id}]"
-        logger.error("%s", text, exc_info=debug)
+        speech.logger("main").error("%s", text, exc_info=debug)
         return error.classic_exit if classic else error.exit_code
     except Terminated:
-        logger.error("terminated")
+        speech.logger("main").error("terminated")
         return TERMINATED
     except KeyboardInterrupt:
-        logger.error("interrupted")
+        speech.logger("main").error("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has seen enough (`| head`).
@@ -62,7 +68,9 @@ def bounded(body: Callable[[], int], *, classic: bool, debug: bool = False) -> i
         return 0
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        logger.critical("internal error, please report it: %s (--debug shows where)", text, exc_info=debug)
+        speech.logger("main").critical(
+            "internal error, please report it: %s (--debug shows where)", text, exc_info=debug
+        )
         return OUR_BUG
     finally:
         _let_go()

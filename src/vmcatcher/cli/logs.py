@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
+from vmcatcher.cli import speech
 from vmcatcher.errors import printable
 from vmcatcher.errors.settings import LogConfigBad, LogConfigMissing
 
@@ -24,6 +25,7 @@ def set_up(*, verbose: int, quiet: int, config: str | None) -> None:
     Raises:
         LogConfigMissing, LogConfigBad: about `config`.
     """
+    speech.begin()
     # Messages about the configuration itself need a place to go, too.
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine())

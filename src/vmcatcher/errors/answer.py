@@ -5,10 +5,10 @@ Each error names the URL without user name and password.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from vmcatcher.errors.base import NetworkError
+from vmcatcher.light import dataclass
 
 
 @dataclass(eq=False)

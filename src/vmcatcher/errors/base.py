@@ -8,8 +8,12 @@ a server can never put an escape sequence or a second line on somebody's termina
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, fields
-from typing import ClassVar, Final
+
+from vmcatcher.light import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar, Final
 
 _LONGEST_FIELD: Final = 400
 # Cc: control characters, Cf: bidi overrides and zero-width marks, Cs: lone surrogates, Co/Cn: no glyph,
@@ -64,7 +68,10 @@ class VmcatcherError(Exception):
 
     def facts(self) -> dict[str, object]:
         """Return the fields by name, for JSON reports."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in self._names()}
+
+    def _names(self) -> tuple[str, ...]:
+        return self.__match_args__
 
     def _shown_fields(self) -> dict[str, str]:
         return {name: _short(value) for name, value in self.facts().items()}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from vmcatcher.errors.base import MachineError, OperatorError, PublisherError
+from vmcatcher.light import dataclass
 
 
 @dataclass(eq=False)

@@ -5,11 +5,11 @@ Where signer and CA can be wrong alike there are two classes: one for the endors
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final
 
 from vmcatcher.errors.trust import ListUntrusted
+from vmcatcher.light import dataclass
 
 _OTHER_CERTIFICATE: Final = "the endorser has to sign with a personal or robot certificate made for signing"
 _RENEW: Final = "the endorser has to renew the certificate and sign the list anew"

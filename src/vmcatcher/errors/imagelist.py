@@ -5,10 +5,10 @@ Classic exit codes: 37 where the content is no image list at all, 38 where a fie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from vmcatcher.errors.base import PublisherError
+from vmcatcher.light import dataclass
 
 
 @dataclass(eq=False)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from vmcatcher.errors.base import MachineError, OperatorError
+from vmcatcher.light import dataclass
 
 _CLASSIC_NAME = "name the SQLite database of vmcatcher 0.2 to 0.6, by its path or as sqlite:////DIR/NAME.db"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from vmcatcher.errors.base import OperatorError
 from vmcatcher.errors.store import StoreHeld
+from vmcatcher.light import dataclass
 
 
 @dataclass(eq=False)

@@ -6,10 +6,10 @@ to a `file:` list it is the place that failed. What a server answers wrongly sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from vmcatcher.errors.base import NetworkError, OperatorError, PublisherError
+from vmcatcher.light import dataclass
 
 
 @dataclass(eq=False)

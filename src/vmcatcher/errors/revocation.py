@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final
 
 from vmcatcher.errors.certificates import CertificateRefused
+from vmcatcher.light import dataclass
 
 _FETCH_CRL: Final = "run fetch-crl on this machine and look at what it says about this CA"
 

@@ -5,11 +5,11 @@ What was wrong with certificates, policies and revocation lists is in `certifica
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 from vmcatcher.errors.base import MachineError, OperatorError, PublisherError
+from vmcatcher.light import dataclass
 
 _DAMAGED: Final = "fetch it again; if it stays so, the publisher has to sign the list anew"
 _RESIGN: Final = "the endorser has to sign the list anew, as `openssl smime -sign -md sha256` does"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
+from vmcatcher.light import dataclass
 from vmcatcher.model import document as doc
 from vmcatcher.model.identity import Credential, EndorserId, OneLineName
 from vmcatcher.model.instant import precise_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
 

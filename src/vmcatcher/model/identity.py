@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, NewType
 
 from vmcatcher.errors import BadDigest, BadEndorserIdentifier, BadIdentifier
+from vmcatcher.light import dataclass
 
-ListId = NewType("ListId", str)
-ImageId = NewType("ImageId", str)
-EndorserId = NewType("EndorserId", str)
-Sha512 = NewType("Sha512", str)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, NewType
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+@=-]{0,127}")
+    ListId = NewType("ListId", str)
+    ImageId = NewType("ImageId", str)
+    EndorserId = NewType("EndorserId", str)
+    Sha512 = NewType("Sha512", str)
+else:
+    ListId = ImageId = EndorserId = Sha512 = str
+
+# Patterns are compiled where they are used: a query does without some of them.
+_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._:+@=-]{0,127}"
 # Names that the views use themselves, and endings of names in the expired view (`<id>.<time>`, `<id>.<time>-1`).
 _RESERVED: Final = frozenset({"cache.index", "partial", "expired", "endorsed"})
-_STAMPED: Final = re.compile(r".*\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?")
-_HEX: Final = re.compile(r"[0-9a-f]{128}")
+_STAMPED: Final = r".*\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?"
+_HEX: Final = r"[0-9a-f]{128}"
 _LONGEST_ENDORSER: Final = 200
 
 
@@ -40,7 +46,7 @@ def image_id(text: str) -> ImageId:
 
 
 def _file_name(kind: str, text: str) -> str:
-    if not _NAME.fullmatch(text) or text in _RESERVED or _STAMPED.fullmatch(text):
+    if not re.fullmatch(_NAME, text) or text in _RESERVED or re.fullmatch(_STAMPED, text):
         raise BadIdentifier(kind=kind, value=text)
     return text
 
@@ -63,7 +69,7 @@ def sha512(text: str) -> Sha512:
         BadDigest: it is not 128 hexadecimal digits.
     """
     lower = text.lower() if text.isascii() else text
-    if not _HEX.fullmatch(lower):
+    if not re.fullmatch(_HEX, lower):
         raise BadDigest(value=text)
     return Sha512(lower)
 

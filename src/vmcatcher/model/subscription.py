@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors.document import BadDocument
+from vmcatcher.light import dataclass, replace
 from vmcatcher.model import document as doc
 from vmcatcher.model.identity import EndorserId, ImageId, ListId
 from vmcatcher.model.instant import precise_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
+    from typing import Final
 
 
 class NewImages(StrEnum):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
+from vmcatcher.light import dataclass
 from vmcatcher.store import root
-from vmcatcher.store.claims import break_claim
-from vmcatcher.store.locks import STORE_WAIT_S, Holder, hold, inherited_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from vmcatcher.errors import VmcatcherError
@@ -38,6 +34,8 @@ class Context:
             ForeignOwner: the store belongs to another user.
             StoreHeld: another process has it.
         """
+        from vmcatcher.store.locks import STORE_WAIT_S, Holder, hold  # noqa: PLC0415 - readers take no lock
+
         root.demand_owner(self.layout)
         # Everybody takes the store lock for a moment: giving up at once would make commands fail by chance.
         wait_s = max(STORE_WAIT_S, self.wait_s) if name == "store" else self.wait_s
@@ -50,16 +48,23 @@ class Context:
             ForeignOwner: the store belongs to another user.
             ClaimInUse: the process that made it is running on this host.
         """
+        from vmcatcher.store.claims import break_claim  # noqa: PLC0415 - likewise
+        from vmcatcher.store.holders import Holder  # noqa: PLC0415 - likewise
+
         root.demand_owner(self.layout)
         return break_claim(self.layout, claim, Holder(self.command, self.now))
 
     def held_name(self, name: LockName) -> str:
         """Return what a child process has to be told about a lock that this one holds."""
+        from vmcatcher.store.locks import inherited_name  # noqa: PLC0415 - likewise
+
         return inherited_name(self.layout, name)
 
 
 def new_event_id() -> str:
     """Return a fresh identifier for an event; it stays the same however often the event is told."""
+    import uuid  # noqa: PLC0415 - queries tell no events
+
     return str(uuid.uuid4())
 
 

@@ -170,11 +170,6 @@ def _keep(context: Context, subscription: Subscription) -> None:
     index.write_projections(context.layout, subscription)
 
 
-def list_endorsers(context: Context) -> tuple[Endorser, ...]:
-    """Return every endorser in the order they were added."""
-    return documents.all_endorsers(context.layout)
-
-
 def list_links(context: Context) -> tuple[Link, ...]:
     """Return every link, in the order of the subscriptions, then of linking."""
     return tuple(

@@ -1,4 +1,4 @@
-"""Which images there are, in which state: what `vmcatcher_image -l` answers, from the indexes alone."""
+"""Which images, subscriptions and endorsers there are: what `-l` answers, from as few files as it takes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from vmcatcher.model.endorser import Endorser
     from vmcatcher.model.identity import ImageId, ListId, Sha512
+    from vmcatcher.model.subscription import Subscription
     from vmcatcher.services.context import Context
     from vmcatcher.store.index_lines import Columns, SubscriptionIndex
 
@@ -122,3 +123,23 @@ def is_available(context: Context, one: SubscriptionIndex, known: Sequence[Endor
 
     # Whether the endorser is linked is known here; it may have been linked again since that cache run.
     return verdict.reason == Reason.ENDORSER_UNLINKED.value
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionListing:
+    """The subscriptions that can be read, in the order they were made, and what is wrong with the others."""
+
+    found: tuple[Subscription, ...]
+    failed: tuple[Failure, ...]
+
+
+def list_subscriptions(context: Context) -> SubscriptionListing:
+    """Return every subscription that can be read; one that is damaged hides no other."""
+    found, unread = subscriptions.readable_subscriptions(context.layout)
+    failed = {**unread, **subscriptions.lost(context.layout)}
+    return SubscriptionListing(found, tuple(Failure(name, error) for name, error in failed.items()))
+
+
+def list_endorsers(context: Context) -> tuple[Endorser, ...]:
+    """Return every endorser in the order they were added."""
+    return endorsers.all_endorsers(context.layout)

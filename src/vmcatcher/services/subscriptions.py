@@ -12,8 +12,8 @@ from vmcatcher.model import identity
 from vmcatcher.model.identity import ImageId, image_id
 from vmcatcher.model.location import Location
 from vmcatcher.model.subscription import NewImages, TlsTrust, register_images
-from vmcatcher.services.context import Failure
 from vmcatcher.services.images import CurrentList, current_list
+from vmcatcher.services.listing import list_subscriptions
 from vmcatcher.store import index, snapshots, subscriptions
 from vmcatcher.store.subscriptions import Secret
 
@@ -41,21 +41,6 @@ class SubscriptionInfo:
     password: str | None
     """`***` where there is one, the password itself only where it was asked for."""
     current: CurrentList | None
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionListing:
-    """The subscriptions that can be read, in the order they were made, and what is wrong with the others."""
-
-    found: tuple[Subscription, ...]
-    failed: tuple[Failure, ...]
-
-
-def list_subscriptions(context: Context) -> SubscriptionListing:
-    """Return every subscription that can be read; one that is damaged hides no other."""
-    found, unread = subscriptions.readable_subscriptions(context.layout)
-    failed = {**unread, **subscriptions.lost(context.layout)}
-    return SubscriptionListing(found, tuple(Failure(name, error) for name, error in failed.items()))
 
 
 def find_subscription(context: Context, selector: str, *, by_uri: bool, directory: str = "") -> Subscription:

@@ -7,15 +7,16 @@ decision is there again or is taken back, so that nothing expires because a file
 from __future__ import annotations
 
 import os
-import secrets
 import stat
-from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.store import DocumentDamaged, DocumentLost, NotOurFile
-from vmcatcher.store import blobs, documents, files
+from vmcatcher.store import documents, files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from vmcatcher.store.layout import Layout
 
 LOST: Final = ".lost"
@@ -24,10 +25,12 @@ _LONGEST_NAME: Final = 200
 
 def place_for(layout: Layout, path: str) -> str:
     """Return a free place in quarantine, on the file system of `path`; its name says where it came from."""
+    from vmcatcher.store import blobs  # noqa: PLC0415 - queries only look for notes of a loss
+
     base = layout.root if layout.has_own_blobs or not _is_below(path, layout.blobs) else layout.blobs
     directory = layout.quarantine if base == layout.root else blobs.quarantine(layout)
     name = os.path.relpath(path, base).replace(os.sep, ".").lstrip(".")
-    return os.path.join(directory, f"{name[:_LONGEST_NAME]}.{secrets.token_hex(4)}")
+    return os.path.join(directory, f"{name[:_LONGEST_NAME]}.{os.urandom(4).hex()}")
 
 
 def _is_below(path: str, directory: str) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from vmcatcher.model.endorser import Endorser, endorser_document, parse_endorser
 from vmcatcher.store import aside, documents, files, reading
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmcatcher.errors.store import DocumentLost
     from vmcatcher.store.layout import Layout

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors.document import BadDocument
 from vmcatcher.errors.store import DocumentDamaged
+from vmcatcher.light import dataclass
 from vmcatcher.model import document as doc
 from vmcatcher.model.identity import Sha512
 from vmcatcher.model.instant import instant_text
 from vmcatcher.store import documents
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from typing import Final
 
     from vmcatcher.store.layout import Layout
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors.store import DocumentDamaged
+from vmcatcher.light import dataclass
 from vmcatcher.model import document as doc
 from vmcatcher.model.identity import OneLineName, Sha512
 from vmcatcher.model.instant import instant_text, parse_instant, stamp_text
 from vmcatcher.store import aside, documents, files, reading
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
+    from typing import Final
 
     from vmcatcher.model.verified import VerifiedList
     from vmcatcher.store.layout import Layout
 
-_NAME: Final = re.compile(r"([0-9]{6,18})-([0-9]{8}T[0-9]{6}Z)\.smime")
+_NAME: Final = r"([0-9]{6,18})-([0-9]{8}T[0-9]{6}Z)\.smime"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,7 +66,7 @@ def all_snapshots(layout: Layout, list_id: str) -> tuple[Snapshot, ...]:
     directory = layout.lists(list_id)
     found = []
     for name in reading.names(directory):
-        match = _NAME.fullmatch(name)
+        match = re.fullmatch(_NAME, name)
         if match is None:
             continue
         try:
@@ -105,6 +104,8 @@ def read_signed(snapshot: Snapshot) -> bytes:
 
 def signed_digest(signed: bytes) -> Sha512:
     """Return the SHA-512 of a signed list, the classic `msgHash`."""
+    import hashlib  # noqa: PLC0415 - see `documents`
+
     return Sha512(hashlib.sha512(signed).hexdigest())
 
 
@@ -129,6 +130,8 @@ def keep(layout: Layout, list_id: str, verified: VerifiedList, now: datetime) ->
 
 
 def _evidence_document(verified: VerifiedList) -> dict[str, object]:
+    import base64  # noqa: PLC0415 - queries keep nothing
+
     return {
         "format": 1,
         "sha512": signed_digest(verified.signed),

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.document import BadDocument
 from vmcatcher.errors.store import DocumentDamaged, NotOurFile
+from vmcatcher.light import dataclass
 from vmcatcher.model import document as doc
-from vmcatcher.model.event import EventKind, owed_document, parse_owed
 from vmcatcher.model.identity import ImageId
 from vmcatcher.model.instant import instant_text
-from vmcatcher.model.subscription import Subscription, parse_subscription, subscription_document
 from vmcatcher.store import aside, documents, files, reading
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from typing import TypeVar
 
     from vmcatcher.errors.store import DocumentLost
     from vmcatcher.model.event import OwedEvent
+    from vmcatcher.model.subscription import Subscription
     from vmcatcher.store.layout import Layout
 
-Kind = TypeVar("Kind")
+    Kind = TypeVar("Kind")
 
 
 def subscribed(layout: Layout) -> tuple[str, ...]:
@@ -69,6 +69,8 @@ def find_subscription(layout: Layout, list_id: str) -> Subscription | None:
     """Return the subscription to that list, or None."""
     if not _is_name(list_id):
         return None
+    from vmcatcher.model.subscription import parse_subscription  # noqa: PLC0415 - listing images goes by indexes
+
     found = documents.read_document(layout.subscription(list_id), parse_subscription)
     if found is not None and found.identifier != list_id:
         # Somebody's copy of a subscription: taken for one, it would fetch and list everything twice.
@@ -83,6 +85,8 @@ def _is_name(list_id: str) -> bool:
 
 def put_subscription(layout: Layout, subscription: Subscription) -> None:
     """Keep the decision (the commit of subscribing and of every edit)."""
+    from vmcatcher.model.subscription import subscription_document  # noqa: PLC0415 - likewise
+
     files.make_directory(layout.subscription_directory(subscription.identifier))
     path = layout.subscription(subscription.identifier)
     documents.put_document(path, subscription_document(subscription))
@@ -209,11 +213,15 @@ def _parse_notes(document: doc.Document) -> FetchNotes:
 
 
 def _parse_owed(document: doc.Document) -> tuple[ImageId, OwedEvent]:
+    from vmcatcher.model.event import EventKind, parse_owed  # noqa: PLC0415 - queries read no events
+
     return ImageId(doc.text(document, "image")), parse_owed(document, EventKind.SUBSCRIPTION_IMAGE_NEW)
 
 
 def put_fetch_notes(layout: Layout, list_id: str, notes: FetchNotes) -> None:
     """Keep the bookkeeping of the list."""
+    from vmcatcher.model.event import owed_document  # noqa: PLC0415 - likewise
+
     documents.put_document(
         layout.fetch(list_id),
         {

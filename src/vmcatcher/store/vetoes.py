@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from vmcatcher.errors import BadDigest
 from vmcatcher.model.identity import Sha512, sha512
 from vmcatcher.store import reading
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmcatcher.store.layout import Layout
 

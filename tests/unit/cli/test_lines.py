@@ -11,7 +11,7 @@ from vmcatcher.model.endorser import Endorser
 from vmcatcher.model.identity import Credential, EndorserId, ImageId, ListId
 from vmcatcher.model.subscription import AcceptedImage, NewImages, Subscription, TlsTrust
 from vmcatcher.services.endorsers import Link
-from vmcatcher.services.images import ImageInfo, ImageLine
+from vmcatcher.services.images import ImageInfo
 from vmcatcher.services.subscriptions import SubscriptionInfo
 
 NOW = datetime(2026, 11, 23, 4, 23, 39, 999999, tzinfo=UTC)
@@ -40,11 +40,6 @@ def test_endorser_without_credentials_has_no_line():
 
 def test_link_is_quoted_and_authorised():
     assert list(lines.link_list([Link(EndorserId("alice"), LIST)])) == ["'alice'\t'list'\t'True'"]
-
-
-def test_image_is_not_quoted():
-    line = ImageLine(ImageId("image"), 3, LIST, None)
-    assert list(lines.image_list([line])) == ["image\t3\tlist"]
 
 
 @pytest.mark.parametrize(

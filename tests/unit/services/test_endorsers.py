@@ -22,7 +22,7 @@ from vmcatcher.errors.requests import (
 from vmcatcher.errors.store import ForeignOwner
 from vmcatcher.model.identity import Credential, EndorserId, ListId
 from vmcatcher.model.subscription import Subscription
-from vmcatcher.services import endorsers
+from vmcatcher.services import endorsers, listing
 from vmcatcher.services.context import Context
 from vmcatcher.services.endorsers import Link
 from vmcatcher.store import index, root, subscriptions
@@ -77,13 +77,13 @@ def test_created_endorser_is_found_with_what_was_added(context: Context):
     assert (more.added, more.known) == ((B,), (A, B))
     endorser, linked = endorsers.find_endorser(context, "x")
     assert (endorser.credentials, endorser.added, linked) == ((A, B), NOW, ())
-    assert endorsers.list_endorsers(context) == (endorser,)
+    assert listing.list_endorsers(context) == (endorser,)
 
 
 def test_identifier_that_cannot_be_used_makes_no_endorser(context: Context):
     with pytest.raises(BadEndorserIdentifier):
         endorsers.create_endorser(context, "a\tb", [A])
-    assert endorsers.list_endorsers(context) == ()
+    assert listing.list_endorsers(context) == ()
 
 
 def test_credential_of_another_is_refused_as_a_whole(context: Context):
@@ -91,7 +91,7 @@ def test_credential_of_another_is_refused_as_a_whole(context: Context):
     with pytest.raises(CredentialTaken) as caught:
         endorsers.create_endorser(context, "y", [B, A])
     assert (caught.value.owner, caught.value.subject, caught.value.classic_exit) == ("x", "/CN=a", 12)
-    assert [one.identifier for one in endorsers.list_endorsers(context)] == ["x"]
+    assert [one.identifier for one in listing.list_endorsers(context)] == ["x"]
 
 
 def test_links_are_listed_by_subscription_in_the_order_of_linking(context: Context):
@@ -177,4 +177,4 @@ def test_store_of_another_user_is_not_changed(context: Context, monkeypatch: pyt
     ):
         with pytest.raises(ForeignOwner):
             change()
-    assert endorsers.list_endorsers(context) == ()
+    assert listing.list_endorsers(context) == ()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
+import sys
 
-from vmcatcher.cli.classic.common import Parser, Run, one_action, print_lines, run_command
-from vmcatcher.cli.output import classic_json, lines
-from vmcatcher.errors.requests import AlreadyLinked, NoSuchEndorser, NoSuchSubscription, NotLinked
-from vmcatcher.services import endorsers
-from vmcatcher.services.subscriptions import subscription_info
+from vmcatcher.cli.classic.common import run_command, run_listing
+from vmcatcher.cli.classic.listing import plain_listing, print_lines
+from vmcatcher.cli.output import lines
+from vmcatcher.services.listing import list_endorsers
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Sequence
 
-logger = logging.getLogger(__name__)
+    from vmcatcher.cli.classic.listing import Query
+    from vmcatcher.cli.classic.parser import Parser
 
 
 _DESCRIPTION = """\
@@ -37,6 +38,8 @@ _EXAMPLES = (
 
 
 def _parser() -> Parser:
+    from vmcatcher.cli.classic.parser import Parser  # noqa: PLC0415 - a plain listing needs none
+
     parser = Parser("vmcatcher_endorser", _DESCRIPTION, _SYNOPSIS, _EXAMPLES)
     action = parser.add_argument_group("actions (exactly one)")
     action.add_argument("-l", "--list", action="store_true", help="list endorsers with their credentials")
@@ -62,134 +65,35 @@ def _parser() -> Parser:
     return parser
 
 
+_FLAGS = ("output_format",)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run vmcatcher_endorser and return its exit code."""
-    return run_command(_parser(), argv, ("output_format",), _run)
+    words = sys.argv[1:] if argv is None else argv
+    given = plain_listing(words)
+    if given is not None:
+        return run_listing("vmcatcher_endorser", given, show_list)
+    from vmcatcher.cli.classic import endorser_actions  # noqa: PLC0415 - see `listing`
+
+    return run_command(_parser(), words, _FLAGS, endorser_actions.act)
 
 
-def _run(run: Run) -> int:
-    options = run.options
-    actions = (
-        (options.list, _list), (options.create, _create), (options.delete, _delete), (options.links, _links),
-        (options.link, _link), (options.unlink, _unlink), (options.info, _info),
-    )  # fmt: skip
-    if not one_action([chosen for chosen, _ in actions]) or not run.is_format_known():
-        return 1
-    return next(action for chosen, action in actions if chosen)(run)
+def logger() -> logging.Logger:
+    """Return the logger of this command, for what it does besides listing."""
+    import logging  # noqa: PLC0415 - see `speech`
+
+    return logging.getLogger(__name__)
 
 
-def _list(run: Run) -> int:
-    context = run.reading()
-    found = endorsers.list_endorsers(context) if context else ()
-    if run.format == "json":
+def show_list(query: Query) -> int:
+    """List what there is; return the exit code."""
+    context = query.reading()
+    found = list_endorsers(context) if context else ()
+    if query.format == "json":
+        from vmcatcher.cli.output import classic_json  # noqa: PLC0415 - only where it is asked for
+
         print_lines([classic_json.dumped(classic_json.endorser_list(found))])
     else:
         print_lines(lines.endorser_list(found))
     return 0
-
-
-def _links(run: Run) -> int:
-    context = run.reading()
-    found = endorsers.list_links(context) if context else ()
-    if run.format == "json":
-        print_lines([classic_json.dumped(classic_json.link_list(found))])
-    else:
-        print_lines(lines.link_list(found))
-    return 0
-
-
-def _selected(run: Run, *, subscriptions_too: bool = False) -> bool:
-    if not run.options.endorsers:
-        _usage("No endorsers selected.")
-        return False
-    if subscriptions_too and not run.options.subscriptions:
-        _usage("No subscriptions selected.")
-        return False
-    return True
-
-
-def _usage(message: str) -> None:
-    logging.getLogger("main").error(message)
-
-
-def _info(run: Run) -> int:
-    if not _selected(run):
-        return 1
-    context = run.reading()
-    if context is None:
-        return 0
-    for identifier in run.options.endorsers:
-        try:
-            endorser, linked = endorsers.find_endorser(context, identifier)
-        except NoSuchEndorser as error:
-            logger.error("%s", error.one_line())
-            continue
-        details = [subscription_info(context, one) for one in linked]
-        if run.format == "json":
-            print_lines([classic_json.dumped(classic_json.endorser_info(endorser, details))])
-        else:
-            print_lines(lines.endorser_info(endorser, details))
-    return 0
-
-
-def _create(run: Run) -> int:
-    options = run.options
-    for given, name in ((options.endorsers, "endorsers"), (options.subjects, "subjects"), (options.issuers, "issuers")):
-        if not given:
-            _usage(f"No {name} selected.")
-            return 1
-    if len(options.endorsers) > 1:
-        _usage("More than one endorser cannot be created at a time.")
-        return 1
-    credentials = endorsers.pair_credentials(options.subjects, options.issuers)
-    created = endorsers.create_endorser(run.writing(create=True), options.endorsers[0], credentials)
-    for known in created.known:
-        logger.error("endorser '%s' has the credential '%s' already", created.endorser.identifier, known.subject)
-    return 0
-
-
-def _delete(run: Run) -> int:
-    if not _selected(run):
-        return 1
-    context = run.writing()
-    for identifier in run.options.endorsers:
-        try:
-            endorsers.delete_endorser(context, identifier)
-        except NoSuchEndorser as error:
-            logger.warning("%s", error.one_line())
-    return 0
-
-
-def _link(run: Run) -> int:
-    return _each_pair(run, endorsers.link_endorser)
-
-
-def _unlink(run: Run) -> int:
-    return _each_pair(run, endorsers.unlink_endorser)
-
-
-def _each_pair(run: Run, change: endorsers.LinkChange) -> int:
-    if not _selected(run, subscriptions_too=True):
-        return 1
-    pairs = _paired(run.options.endorsers, run.options.subscriptions)
-    if not pairs:
-        _usage("Endorsers and subscriptions do not pair up.")
-        return 1
-    context = run.writing()
-    for endorser, subscription in pairs:
-        try:
-            change(context, endorser, subscription)
-        except (AlreadyLinked, NotLinked, NoSuchEndorser, NoSuchSubscription) as error:
-            # The classic program warned and ended with 0; scripts link again and again to be sure.
-            logger.warning("%s", error.one_line())
-    return 0
-
-
-def _paired(endorsers: Sequence[str], subscriptions: Sequence[str]) -> list[tuple[str, str]]:
-    """Return who is linked to what: selections pair up in order, a single one goes with all of the other kind.
-
-    Never every endorser with every subscription: that would trust some for lists that nobody named them for.
-    """
-    longest = max(len(endorsers), len(subscriptions))
-    both = [list(some) * longest if len(some) == 1 else list(some) for some in (endorsers, subscriptions)]
-    return list(zip(*both, strict=True)) if len(both[0]) == len(both[1]) else []

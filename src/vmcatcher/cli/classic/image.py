@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
+import sys
 
-from vmcatcher.cli.classic.common import (
-    Outputs,
-    Parser,
-    Run,
-    as_lines,
-    one_action,
-    print_lines,
-    run_command,
-    say_unread,
-    signed_output,
-)
-from vmcatcher.cli.output import classic_json, lines
-from vmcatcher.errors.requests import NoSuchImage, NoSuchSubscription
-from vmcatcher.services import images
-from vmcatcher.services.subscriptions import delete_subscription, subscription_info
+from vmcatcher.cli.classic.common import run_command, run_listing
+from vmcatcher.cli.classic.listing import plain_listing, print_text, say_unread
+from vmcatcher.services.listing import list_images
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Sequence
 
-    from vmcatcher.services.context import Context
-    from vmcatcher.services.images import ImageInfo
-
-logger = logging.getLogger(__name__)
+    from vmcatcher.cli.classic.listing import Query
+    from vmcatcher.cli.classic.parser import Parser
+    from vmcatcher.services.listing import ImageListing, ListedImages
 
 
 _DESCRIPTION = "List images and select those that are kept in the cache."
@@ -44,6 +32,8 @@ _EXAMPLES = (
 
 
 def _parser() -> Parser:
+    from vmcatcher.cli.classic.parser import Parser  # noqa: PLC0415 - a plain listing needs none
+
     parser = Parser("vmcatcher_image", _DESCRIPTION, _SYNOPSIS, _EXAMPLES)
     action = parser.add_argument_group("actions (exactly one)")
     action.add_argument("-l", "--list", action="store_true",
@@ -69,110 +59,47 @@ def _parser() -> Parser:
     return parser
 
 
+_FLAGS = ("output_format", "trust_directory")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run vmcatcher_image and return its exit code."""
-    return run_command(_parser(), argv, ("output_format", "trust_directory"), _run)
+    words = sys.argv[1:] if argv is None else argv
+    given = plain_listing(words)
+    if given is not None:
+        return run_listing("vmcatcher_image", given, show_list)
+    from vmcatcher.cli.classic import image_actions  # noqa: PLC0415 - see `listing`
+
+    return run_command(_parser(), words, _FLAGS, image_actions.act)
 
 
-def _run(run: Run) -> int:
-    options = run.options
-    actions = (
-        (options.list, _list), (options.add, _add), (options.remove, _remove), (options.info, _info),
-        (options.delete, _delete),
-    )  # fmt: skip
-    if not one_action([chosen for chosen, _ in actions]) or not run.is_format_known():
-        return 1
-    if options.uuids and options.digests:
-        logging.getLogger("main").error("Conflicting selectors.")
-        return 1
-    return next(action for chosen, action in actions if chosen)(run)
+def logger() -> logging.Logger:
+    """Return the logger of this command, for what it does besides listing."""
+    import logging  # noqa: PLC0415 - see `speech`
+
+    return logging.getLogger(__name__)
 
 
-def _list(run: Run) -> int:
-    context = run.reading()
-    listing = images.list_images(context) if context else None
-    found = listing.lines if listing else ()
-    if run.format == "json":
-        print_lines([classic_json.dumped(classic_json.image_list(found))])
-    else:
-        print_lines(lines.image_list(found))
+def show_list(query: Query) -> int:
+    """List what there is; return the exit code."""
+    context = query.reading()
+    listing = list_images(context) if context else None
+    if query.format == "json":
+        print_text(_as_json(listing))
+    elif listing is not None:
+        print_text("".join(map(_as_lines, listing.found)))
     return say_unread(listing.failed if listing else ())
 
 
-def _selectors(run: Run, action: str) -> Sequence[str]:
-    selectors: Sequence[str] = run.options.uuids or run.options.digests
-    if not selectors:
-        logging.getLogger("main").error("Action '%s' requires an image to be selected.", action)
-    return selectors
+def _as_lines(listed: ListedImages) -> str:
+    # Whole columns, not line by line: there may be a hundred thousand. Nothing in them needs escaping (`identity`).
+    ends = {state: f"\t{state}\t{listed.list_id}\n" for state in range(4)}
+    return "".join(
+        [image + ends[state] for image, state in zip(listed.columns.identifiers, listed.states, strict=True)]
+    )
 
 
-def _add(run: Run) -> int:
-    return _select(run, "add", selected=True)
+def _as_json(listing: ImageListing | None) -> str:
+    from vmcatcher.cli.output import classic_json  # noqa: PLC0415 - only where it is asked for
 
-
-def _remove(run: Run) -> int:
-    return _select(run, "remove", selected=False)
-
-
-def _select(run: Run, action: str, *, selected: bool) -> int:
-    selectors = _selectors(run, action)
-    if not selectors:
-        return 1
-    unknown = images.select_images(run.writing(), selectors, by_digest=bool(run.options.digests), selected=selected)
-    for selector in unknown:
-        # The classic program said nothing at all and ended with 0; the code stays, the silence does not.
-        logger.warning("%s", NoSuchImage(image=selector).one_line())
-    return 0
-
-
-def _delete(run: Run) -> int:
-    selectors = _selectors(run, "delete")
-    if not selectors:
-        return 1
-    context = run.writing()
-    by_digest = bool(run.options.digests)
-    owners: dict[str, None] = {}
-    for selector in selectors:
-        for info in images.find_images(context, selector, by_digest=by_digest):
-            owners[info.subscription.identifier] = None
-    for list_id in owners:
-        try:
-            delete_subscription(context, list_id)
-        except NoSuchSubscription as error:
-            logger.warning("%s", error.one_line())
-    return 0
-
-
-def _info(run: Run) -> int:
-    selectors = _selectors(run, "info")
-    if not selectors:
-        return 1
-    context = run.reading()
-    if context is None:
-        return 0
-    outputs = Outputs(run.options.outputs)
-    for number, selector in enumerate(selectors):
-        try:
-            found = images.find_images(context, selector, by_digest=bool(run.options.digests))
-        except NoSuchImage as error:
-            logger.warning("Selections '%s' does not match any known images.", error.image)
-            continue
-        shown = b"".join(_shown(run, context, info) for info in found)
-        if shown:
-            outputs.write(shown, number)
-    return 0
-
-
-def _shown(run: Run, context: Context, info: ImageInfo) -> bytes:
-    if info.image is None or info.current is None:
-        logger.warning("Subscription '%s' needs an update.", info.subscription.identifier)
-    details = subscription_info(context, info.subscription)
-    match run.format:
-        case "json":
-            return as_lines([classic_json.dumped(classic_json.image_info(info, details))])
-        case "lines":
-            return as_lines(lines.image_info(info, details))
-        case _ if info.current is not None and info.image is not None:
-            return signed_output(run, info.current)
-        case _:
-            return b""
+    return classic_json.dumped(classic_json.image_list(listing.lines if listing else ())) + "\n"

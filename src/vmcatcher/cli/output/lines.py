@@ -6,18 +6,17 @@ line or a column.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from vmcatcher.errors import printable
 from vmcatcher.model.instant import instant_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from vmcatcher.model.endorser import Endorser
     from vmcatcher.model.subscription import Subscription
     from vmcatcher.services.endorsers import Link
-    from vmcatcher.services.images import ImageInfo, ImageLine
+    from vmcatcher.services.images import ImageInfo
     from vmcatcher.services.subscriptions import SubscriptionInfo
 
 
@@ -83,12 +82,6 @@ def _current_list(info: SubscriptionInfo) -> Iterator[str]:
     yield f"imagelist.dc:date:imported={instant_text(info.updated)}"
     yield f"imagelist.dc:date:created={instant_text(info.listed.created)}"
     yield f"imagelist.dc:date:expires={instant_text(info.listed.expires)}"
-
-
-def image_list(lines: Iterable[ImageLine]) -> Iterator[str]:
-    """Yield identifier, state and subscription, tab-separated."""
-    for line in lines:
-        yield f"{line.image}\t{line.state}\t{line.list_id}"
 
 
 def image_info(info: ImageInfo, subscription: SubscriptionInfo) -> Iterator[str]:
