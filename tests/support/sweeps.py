@@ -142,7 +142,8 @@ def _judge_ending(stage: InstalledStage, fault: Fault, result: Result) -> list[s
         return problems
     # A run that complains anyway, and an import, which names what it left out, may end with 1.
     # So does one that cannot read the bytes of an image: that does not pass as other trouble may.
-    is_lost = fault.error == "EIO" and "STORE/blobs/" in fault.call.text
+    # SQLite does not say why it cannot open a database.
+    is_lost = (fault.error == "EIO" and "STORE/blobs/" in fault.call.text) or "unable to open database" in result.err
     complains = {1} if stage.act.is_rotten or "left out:" in result.out or is_lost else set()
     if result.code not in CODES[fault.error or ""] | complains:
         problems.append(f"ended with {result.code}: {result.err[-300:]}")

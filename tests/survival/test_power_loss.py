@@ -166,15 +166,23 @@ def sync_fails(site: Site, act: str, *, step: int) -> int:
         stage.reset()
         recording = record(site, words, root=site.store, inject=f"fsync:error=EIO:when={number}")
         point = f"fsync number {number}: {recording.result}"
-        assert recording.result.code in (1, 75), point
         assert "Traceback" not in recording.result.err, point
+        if recording.result.code == 0:
+            # A left-over that could not be taken over was thrown away, and all of it was fetched anew.
+            assert "partial" in next(call for call in recording.calls if call.error).path, point
+            assert stage.differences() == {}, point
+            continue
+        assert recording.result.code in (1, 75), point
         assert "nput/output error" in recording.result.err, point
         failed = next(place for place, call in enumerate(recording.calls) if call.error)
         if any(call.kind == "create" and call.path == recording.calls[failed].path for call in recording.calls):
             demand_discarded(recording, failed)
         if not ACTS[act].is_rotten:
             assert check_invariants(site.store) == [], point
-        assert stage.heal().code == 0, point
+        healed = stage.heal()
+        if ACTS[act].is_rotten and healed.code != 0:
+            healed = stage.heal()  # the run that finds the rot says so with its code
+        assert healed.code == 0, point
         assert stage.differences() == {}, point
         assert stage.story() == stage.whole_story, point
     return len(numbers[::step])

@@ -72,6 +72,8 @@ class Finding:
 
 def damage(invariant: Invariant, path: str, text: str, remedy: Remedy = Remedy.NONE, about: str = "") -> Finding:
     """Return a finding of what no crash, no copy and no half-finished run can leave."""
+    # Errors name their file, as the finding does already.
+    text = text.removeprefix(f"{path} is damaged: ")
     return Finding(invariant, path, text, is_damage=True, remedy=remedy, about=about)
 
 

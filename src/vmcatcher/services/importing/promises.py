@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vmcatcher.errors import VmcatcherError
+from vmcatcher.errors.store import StoreInputOutput
 from vmcatcher.model.imagelist import parse_image_list
 from vmcatcher.store import snapshots
 
@@ -58,6 +59,9 @@ class Promises:
             try:
                 evidence = snapshots.read_evidence(snapshot)
                 listed = parse_image_list(evidence.content).imagelist
+            except StoreInputOutput:
+                # It may be whole: files would be taken over as if no list had named them, and stay so.
+                raise
             except VmcatcherError as error:
                 work.tally.fail(f"subscription {list_id}", error)
                 continue
