@@ -30,9 +30,9 @@ def reads(monkeypatch):
     found: list[str] = []
     is_intact = blobs.is_intact
 
-    def counted(layout, sha512, size_bytes):
+    def counted(layout, sha512, size_bytes, *goes_on):
         found.append(sha512)
-        return is_intact(layout, sha512, size_bytes)
+        return is_intact(layout, sha512, size_bytes, *goes_on)
 
     monkeypatch.setattr(blobs, "is_intact", counted)
     return found
@@ -309,10 +309,10 @@ def test_disk_that_cannot_read_an_image_is_said_and_expires_nothing(cached: Site
 
     is_intact, victim = blobs.is_intact, blob(cached).name
 
-    def broken(layout, sha512, size_bytes):
+    def broken(layout, sha512, size_bytes, *goes_on):
         if sha512 == victim:
             raise StoreInputOutput(path=layout.blob(sha512), why="Input/output error")
-        return is_intact(layout, sha512, size_bytes)
+        return is_intact(layout, sha512, size_bytes, *goes_on)
 
     monkeypatch.setattr(blobs, "is_intact", broken)
     result = cached.run("cache", "-s", "-x", f"cat >> {cached.events}")

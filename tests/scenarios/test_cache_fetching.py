@@ -471,9 +471,9 @@ def reads(monkeypatch):
     found: list[str] = []
     is_intact = blobs.is_intact
 
-    def counted(layout, sha512, size_bytes):
+    def counted(layout, sha512, size_bytes, *goes_on):
         found.append(sha512)
-        return is_intact(layout, sha512, size_bytes)
+        return is_intact(layout, sha512, size_bytes, *goes_on)
 
     monkeypatch.setattr(blobs, "is_intact", counted)
     return found

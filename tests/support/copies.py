@@ -90,8 +90,9 @@ def examine(site: Site, run: Callable[[], Result], target: Path, point: str) -> 
 
 
 def view(store: Path) -> dict[str, bytes]:
-    """Return what may be used: name -> bytes."""
-    return {path.name: path.read_bytes() for path in (store / "endorsed").iterdir() if path.name != "cache.index"}
+    """Return what may be used: name -> bytes. A temporary name that was copied is nobody's image, and goes in time."""
+    shown = (path for path in (store / "endorsed").iterdir() if not path.name.startswith(".tmp-"))
+    return {path.name: path.read_bytes() for path in shown if path.name != "cache.index"}
 
 
 def listings(site: Site) -> list[str]:

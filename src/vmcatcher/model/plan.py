@@ -33,7 +33,7 @@ class Standing:
     accepted: Mapping[ImageId, bool] = field(init=False, repr=False)
     """Whether each accepted image is selected."""
     images: Mapping[ImageId, Image] = field(init=False, repr=False)
-    """The images of the current list."""
+    """The images of the list as it is given, which need be no more than the selected ones."""
 
     def __post_init__(self) -> None:
         # Looked up for every record: a search through the lists themselves would cost their product.

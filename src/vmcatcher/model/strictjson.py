@@ -26,7 +26,10 @@ _LONGEST_NUMBER: Final = 1000
 _LONGEST_SHOWN: Final = 200
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 # Possessive, and the closing quote optional: a string without end is one match, not a new attempt at each `\"` in it.
-_STRUCTURE: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
+_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+# Cutting at quotes makes an entry for each of them: beyond so many the memory would be the bytes' to choose.
+_MANY_QUOTES: Final = 200_000
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -103,21 +106,39 @@ def _decode(content: bytes) -> str:
 
 def _count(text: str, *, max_depth: int, max_values: int) -> None:
     """Refuse by brackets and commas alone; up to the first mistake in the text json.loads sees the same ones."""
+    bare = _outside_strings(text)
+    values = 1 + bare.count(",") + bare.count("[") + bare.count("{")
+    depth = 0
+    for mark in bare.encode().translate(None, _NO_BRACKETS):
+        depth += 1 if mark in b"[{" else -1
+        if depth > max_depth:
+            break
+    if depth > max_depth or values > max_values:
+        raise _first_excess(bare, max_depth=max_depth, max_values=max_values)
+
+
+def _outside_strings(text: str) -> str:
+    """Return what stands between the strings of a text; one without its closing quote reaches to the end."""
+    if text.count('"') <= _MANY_QUOTES:
+        plain = text.replace("\\\\", "\\/").replace('\\"', "\\/") if "\\" in text else text
+        bare = "".join(plain.split('"')[::2])
+        # A backslash that is in no string escapes nothing, so what was just taken for an escaped quote begins one.
+        if "\\" not in bare:
+            return bare
+    return _STRING.sub("", text)
+
+
+def _first_excess(bare: str, *, max_depth: int, max_values: int) -> TooDeep | TooManyValues:
     depth = 0
     values = 1
-    for match in _STRUCTURE.finditer(text):
-        mark = match[0]
-        if mark in ("{", "["):
-            depth += 1
-            values += 1
-            if depth > max_depth:
-                raise TooDeep(limit=max_depth)
-        elif mark in ("}", "]"):
-            depth -= 1
-        elif mark == ",":
-            values += 1
+    for mark in bare:
+        depth += (mark in "[{") - (mark in "]}")
+        values += mark in ",[{"
+        if depth > max_depth:
+            return TooDeep(limit=max_depth)
         if values > max_values:
-            raise TooManyValues(limit=max_values)
+            break
+    return TooManyValues(limit=max_values)
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -236,19 +236,18 @@ class _Run:
     def _check(self, records: Sequence[CacheRecord]) -> None:
         request = self._request
         checker = Checker(self._context, everything=request.check_everything, recheck_after=request.recheck_after)
-        for record in records:
-            if record.image in self._corrupt:
-                continue
-            try:
-                checked = checker.check(record)
-                if checked is not None:
-                    self._checked[record.image] = self._put(replace(record, checked=checked))
-            except CorruptBytes as error:
-                self._leave_corrupt([one for one in records if one.sha512 == record.sha512], error)
-            except StoreInputOutput as error:
-                self._outcome.fail(record.image, self._lost_on_disk(record, error) or error)
-            except VmcatcherError as error:
-                self._outcome.fail(record.image, error)
+        with checker.reading_ahead(records):
+            for record in (one for one in records if one.image not in self._corrupt):
+                try:
+                    checked = checker.check(record)
+                    if checked is not None:
+                        self._checked[record.image] = self._put(replace(record, checked=checked))
+                except CorruptBytes as error:
+                    self._leave_corrupt([one for one in records if one.sha512 == record.sha512], error)
+                except StoreInputOutput as error:
+                    self._outcome.fail(record.image, self._lost_on_disk(record, error) or error)
+                except VmcatcherError as error:
+                    self._outcome.fail(record.image, error)
 
     def _lost_on_disk(self, record: CacheRecord, error: StoreInputOutput) -> BytesUnreadable | None:
         """Return what to say of bytes that the disk does not deliver, which does not pass as other trouble may."""

@@ -1,13 +1,19 @@
-"""Checking cached bytes against the digest of their name."""
+"""Checking cached bytes against the digest of their name: one file on each processor, from beginning to end."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vmcatcher.errors.cache import CorruptBytes
 from vmcatcher.store import blobs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future, ThreadPoolExecutor
     from datetime import timedelta
 
     from vmcatcher.model.identity import Sha512
@@ -22,7 +28,30 @@ class Checker:
         self._context = context
         self._everything = everything
         self._recheck_after = recheck_after
-        self._intact: set[Sha512] = set()
+        self._intact: dict[Sha512, Fingerprint] = {}
+        self._is_over = threading.Event()
+        self._threads: ThreadPoolExecutor | None = None
+        self._next: Iterator[CacheRecord] = iter(())
+        self._begun: set[Sha512] = set()
+        """What other threads read or have read."""
+        self._reading: dict[Sha512, Future[_Read | None]] = {}
+
+    @contextlib.contextmanager
+    def reading_ahead(self, records: Iterable[CacheRecord]) -> Iterator[None]:
+        """Have other threads read, in a `with` block, what `check` is going to be asked for in this order.
+
+        There is one for each processor. Bytes are all that they touch: what follows from these, a record or an event,
+        stays with whoever calls `check`. At the end of the block, also by Ctrl-C, they stop where they are.
+        """
+        self._next = (record for record in records if self._is_due(record))
+        try:
+            for _ in range(_processors()):
+                self._read_next()
+            yield
+        finally:
+            self._is_over.set()
+            if self._threads is not None:
+                self._threads.shutdown(cancel_futures=True)
 
     def check(self, record: CacheRecord) -> Fingerprint | None:
         """Return what to remember of a check that was made; None where an earlier one still holds, or no bytes are.
@@ -32,24 +61,69 @@ class Checker:
             StoreInputOutput: they could not be read, which says nothing about them.
         """
         layout, digest = self._context.layout, record.sha512
-        found = blobs.fingerprint(layout, digest, self._context.now)
-        if found is None or self._is_checked(record, found):
+        begun = self._reading.pop(digest, None)
+        if begun is not None:
+            self._read_next()
+        if not self._is_due(record):
             return None
-        if digest not in self._intact and not self._is_intact(record):
+        if digest in self._intact:
+            return self._intact[digest]
+        read = self._read(record) if begun is None else begun.result()
+        if read is None:
+            return None
+        if not read.is_intact:
             kept = blobs.place_aside(layout, digest, self._context.now)
             raise CorruptBytes(image=record.image, sha512=digest, kept=kept)
-        self._intact.add(digest)
-        return found
+        self._intact[digest] = read.found
+        return read.found
 
-    def _is_intact(self, record: CacheRecord) -> bool:
+    def _read_next(self) -> None:
+        for record in self._next:
+            if record.sha512 in self._begun:
+                continue
+            self._begun.add(record.sha512)
+            if self._threads is None:
+                # Where nothing has to be read the module is not needed, and its import is not free.
+                from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - see above
+
+                self._threads = ThreadPoolExecutor(max_workers=_processors(), thread_name_prefix="checker")
+            self._reading[record.sha512] = self._threads.submit(self._read, record, self._goes_on)
+            return
+
+    def _goes_on(self) -> bool:
+        return not self._is_over.is_set()
+
+    def _read(self, record: CacheRecord, *goes_on: Callable[[], bool]) -> _Read | None:
+        """Read the bytes of a version; None where they are gone, which is no damage: they are fetched again."""
+        layout, digest = self._context.layout, record.sha512
+        # Looked at before they are read: what is changed meanwhile must be found to be another file later.
+        found = blobs.fingerprint(layout, digest, self._context.now)
+        if found is None:
+            return None
         try:
-            return blobs.is_intact(self._context.layout, record.sha512, record.size_bytes)
+            return _Read(found, blobs.is_intact(layout, digest, record.size_bytes, *goes_on))
         except FileNotFoundError:
-            # It went between the look and the opening; what is missing is fetched again, not corrupt.
-            return True
+            return None
 
-    def _is_checked(self, record: CacheRecord, found: Fingerprint) -> bool:
-        if self._everything or record.checked is None:
+    def _is_due(self, record: CacheRecord) -> bool:
+        """Tell whether there are bytes, of which no earlier check holds."""
+        found = blobs.fingerprint(self._context.layout, record.sha512, self._context.now)
+        if found is None:
             return False
+        if self._everything or record.checked is None:
+            return True
         is_recent = self._context.now - record.checked.checked < self._recheck_after
-        return is_recent and record.checked.is_same_file(found)
+        return not (is_recent and record.checked.is_same_file(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Bytes that were read: what the file system said of them before, and whether they are what their name says."""
+
+    found: Fingerprint
+    is_intact: bool
+
+
+def _processors() -> int:
+    # Those of this process: a container or a service may have been given fewer than there are.
+    return len(os.sched_getaffinity(0))

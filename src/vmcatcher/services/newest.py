@@ -78,10 +78,15 @@ def put_mark(context: Context, listed: ImageList, verified: VerifiedList, digest
     snapshots.put_mark(context.layout, listed.identifier, new)
 
 
-def is_outrun(context: Context, list_id: str, snapshot: Snapshot) -> bool:
-    """Tell whether a newer list was admitted than the newest one that is there, as in a copy, or after a repair."""
+def is_outrun(context: Context, list_id: str, snapshot: Snapshot, digest: Sha512 | None = None) -> bool:
+    """Tell whether a newer list was admitted than the newest one that is there, as in a copy, or after a repair.
+
+    `digest` is that of the snapshot's bytes, where the caller has read them: mostly the mark's, and no more is read.
+    """
     try:
         mark = snapshots.read_mark(context.layout, list_id)
+        if mark is not None and mark.sha512 == digest:
+            return False
         evidence = snapshots.read_evidence(snapshot)
         if mark is None or evidence.sha512 == mark.sha512:
             return False

@@ -153,9 +153,13 @@ def _why(path: str, *, is_document: bool) -> VmcatcherError | None:
     """Return why the file at `path` cannot be trusted; None where it can be, or where that cannot be told."""
     try:
         if is_document:
-            documents.read_document(path, anything)
+            # What has its seal is what was written, and need not be taken apart for that.
+            if not documents.is_sealed(path):
+                documents.read_document(path, anything)
         elif not aside.is_regular(path):
             return DocumentSetAside(path=path, why="it is no regular file", kept="")
+    except FileNotFoundError:
+        return None
     except VmcatcherError as error:
         return error if aside.is_untrustworthy(error) else None
     return None

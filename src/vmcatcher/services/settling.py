@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.admission import ImagesOwnedElsewhere, ImagesUndecided
@@ -17,6 +16,7 @@ from vmcatcher.model.event import EventKind, OwedEvent
 from vmcatcher.model.location import Location, move_refusal
 from vmcatcher.model.subscription import NewImages, register_images
 from vmcatcher.services.context import new_event_id
+from vmcatcher.services.unchanged import NOTE_AGAIN
 from vmcatcher.store import index, subscriptions
 from vmcatcher.store.subscriptions import FetchNotes
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from vmcatcher.transport.results import Validators
 
 logger = logging.getLogger(__name__)
-_NOTE_AGAIN: Final = timedelta(hours=1)
 
 
 class Owners:
@@ -107,11 +106,17 @@ def followed_uri(list_id: str, current: str, named: str) -> str:
 
 
 def note_success(
-    context: Context, subscription: Subscription, listed: ImageList, validators: Validators, *, is_listening: bool
+    context: Context,
+    subscription: Subscription,
+    listed: ImageList,
+    validators: Validators,
+    *,
+    is_listening: bool,
+    settled: str | None = None,
 ) -> tuple[str, ...]:
     """Keep the bookkeeping of a success; return the images that are new since the last one that was told.
 
-    Where nobody listens nothing is owed: what is new counts as told.
+    `settled` is what `unchanged.settled_as` returned. Where nobody listens nothing is owed: what is new counts as told.
     """
     notes = subscriptions.read_fetch_notes(context.layout, subscription.identifier)
     named = {image.identifier for image in listed.images}
@@ -126,10 +131,11 @@ def note_success(
         succeeded=context.now,
         told=tuple(image.identifier for image in listed.images if image.identifier in told),
         owed=(*owed, *((image, OwedEvent(EventKind.SUBSCRIPTION_IMAGE_NEW, new_event_id())) for image in fresh)),
+        settled=settled,
     )
     same = replace(changed, attempted=notes.attempted, succeeded=notes.succeeded) == notes
     # An unchanged list is noted once an hour, not at every run: a thousand of them would be a thousand syncs.
-    if not same or notes.succeeded is None or context.now - notes.succeeded > _NOTE_AGAIN:
+    if not same or notes.succeeded is None or context.now - notes.succeeded > NOTE_AGAIN:
         subscriptions.put_fetch_notes(context.layout, subscription.identifier, changed)
     return tuple(fresh)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors import VmcatcherError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vmcatcher.model.endorser import Endorser
+    from vmcatcher.model.imagelist import ImageList
     from vmcatcher.model.subscription import Subscription
     from vmcatcher.services.context import Context
     from vmcatcher.services.update import Tools
@@ -95,12 +96,13 @@ def _judge(context: Context, tools: Tools, subscription: Subscription, known: tu
     snapshot = snapshots.current_snapshot(context.layout, subscription.identifier)
     if snapshot is None:
         return Standing(subscription)
-    if is_outrun(context, subscription.identifier, snapshot):
+    signed = snapshots.read_signed(snapshot)
+    digest = snapshots.signed_digest(signed)
+    if is_outrun(context, subscription.identifier, snapshot, digest):
         logger.warning(
             "subscription %s: its newest list is not here; the next update fetches it", subscription.identifier
         )
         return Standing(subscription)
-    signed = snapshots.read_signed(snapshot)
     try:
         verified = judge(signed, tools.anchors, admitted=snapshot.kept, now=context.now, rules=tools.rules)
         admission.demand_linked(verified, subscription, known)
@@ -112,8 +114,17 @@ def _judge(context: Context, tools: Tools, subscription: Subscription, known: tu
     _keep_verdict(context, subscription.identifier, Verdict(snapshot.name, None))
     for warning in verified.warnings:
         logger.warning("subscription %s: %s", subscription.identifier, warning)
-    listed = parse_image_list(verified.content).imagelist
-    return Standing(subscription, listed, snapshot.name, snapshots.signed_digest(signed))
+    listed = _selected(parse_image_list(verified.content).imagelist, subscription)
+    return Standing(subscription, listed, snapshot.name, digest)
+
+
+def _selected(listed: ImageList, subscription: Subscription) -> ImageList:
+    """Return the list with the images that are selected: a run asks for no others, and holds all lists until its end.
+
+    A version of any other image leaves for not being selected, whatever the list says of it.
+    """
+    selected = {image.identifier for image in subscription.images if image.selected}
+    return replace(listed, images=tuple(image for image in listed.images if image.identifier in selected))
 
 
 def _reason(error: VmcatcherError) -> Reason:

@@ -25,13 +25,14 @@ from vmcatcher.services.new_images import tell_new_images
 from vmcatcher.services.newest import compare, is_outrun, is_same_proof, newest_admitted, put_mark
 from vmcatcher.services.repairing import lost_subscriptions, mend_subscription
 from vmcatcher.services.settling import Owners, note_failure, note_success, settle
+from vmcatcher.services.unchanged import is_unchanged, settled_as
 from vmcatcher.store import endorsers, index, snapshots, subscriptions
 from vmcatcher.transport.access import Access
 from vmcatcher.transport.results import Fetched, Validators
 from vmcatcher.trust.verify import verify
 
 if TYPE_CHECKING:
-    from vmcatcher.model.identity import ListId
+    from vmcatcher.model.identity import ListId, Sha512
     from vmcatcher.model.imagelist import ImageList, ParsedList
     from vmcatcher.model.subscription import Subscription
     from vmcatcher.model.verified import VerifiedList
@@ -156,10 +157,13 @@ def update_one(
         VmcatcherError: the list could not be fetched, verified, read or admitted; nothing has changed.
     """
     newest = snapshots.current_snapshot(context.layout, subscription.identifier)
-    is_whole = newest is not None and _is_intact(newest, subscription.identifier)
-    snapshot = newest if is_whole else None
-    signed, validators = _fetch(context, tools, subscription, _unmodified(context, subscription, snapshot))
-    verified, parsed = prove(signed, tools, context)
+    whole = _whole_digest(newest, subscription.identifier) if newest else None
+    snapshot = newest if whole else None
+    signed, validators = _fetch(context, tools, subscription, _unmodified(context, subscription, snapshot, whole))
+    verified = verify(signed, tools.anchors, context.now, tools.rules)
+    if snapshot and whole and is_unchanged(context, subscription, snapshot, whole, verified, validators):
+        return Updated(subscription.identifier, is_news=False, new_images=()), ()
+    parsed = _read(verified)
     with context.lock("store"):
         current = subscriptions.find_subscription(context.layout, subscription.identifier)
         if current is None:
@@ -171,21 +175,27 @@ def update_one(
         is_kept = snapshot is not None and is_there and is_same_proof(snapshot, verified)
         if not is_kept:
             snapshot = snapshots.keep(context.layout, current.identifier, verified, context.now)
-            if newest is not None and not is_whole:
+            if newest is not None and whole is None:
                 snapshots.set_aside(context.layout, newest)
         assert snapshot is not None
-        put_mark(context, parsed.imagelist, verified, snapshots.signed_digest(snapshots.read_signed(snapshot)))
+        digest = snapshots.signed_digest(snapshots.read_signed(snapshot))
+        put_mark(context, parsed.imagelist, verified, digest)
         settled, problems = settle(context, current, parsed.imagelist, owners)
         # What one address says about its versions means nothing at another one.
         validators = validators if settled.uri == subscription.uri else Validators()
-        new_images = note_success(context, current, parsed.imagelist, validators, is_listening=is_listening)
+        noted = None if problems else settled_as(context, settled, parsed, digest)
+        new_images = note_success(
+            context, current, parsed.imagelist, validators, is_listening=is_listening, settled=noted
+        )
     _report(current.identifier, verified, parsed, warning_once, is_kept=is_kept)
     return Updated(current.identifier, not is_kept, new_images), (*parsed.refused, *problems)
 
 
-def _unmodified(context: Context, subscription: Subscription, snapshot: Snapshot | None) -> Snapshot | None:
+def _unmodified(
+    context: Context, subscription: Subscription, snapshot: Snapshot | None, digest: Sha512 | None
+) -> Snapshot | None:
     """Return the snapshot if "not modified" would be an answer that helps, and is about it."""
-    if snapshot is None or is_outrun(context, subscription.identifier, snapshot):
+    if snapshot is None or is_outrun(context, subscription.identifier, snapshot, digest):
         return None
     known = index.fresh_index(context.layout, subscription.identifier)
     # A list that is over is asked for without conditions: a server may have used its ETag twice, a cache may be stale.
@@ -193,20 +203,20 @@ def _unmodified(context: Context, subscription: Subscription, snapshot: Snapshot
     return None if is_over else snapshot
 
 
-def _is_intact(snapshot: Snapshot, list_id: str) -> bool:
-    """Tell whether a snapshot's bytes are the ones that were admitted; a damaged one is fetched again.
+def _whole_digest(snapshot: Snapshot, list_id: str) -> Sha512 | None:
+    """Return the digest of a snapshot's bytes if they are the ones that were admitted; a damaged one is fetched again.
 
     Raises:
         StoreInputOutput, StoreUnreadable: it cannot be read now, which says nothing about it.
     """
     try:
         digest = snapshots.signed_digest(snapshots.read_signed(snapshot))
-        is_intact = snapshots.read_evidence(snapshot).sha512 == digest
+        if snapshots.read_evidence(snapshot).sha512 == digest:
+            return digest
     except (DocumentDamaged, NotOurFile, FileNotFoundError):
-        is_intact = False
-    if not is_intact:
-        logger.warning("snapshot %s of %s is damaged and is fetched again", snapshot.name, list_id)
-    return is_intact
+        pass
+    logger.warning("snapshot %s of %s is damaged and is fetched again", snapshot.name, list_id)
+    return None
 
 
 def _fetch(
@@ -236,9 +246,13 @@ def prove(signed: bytes, tools: Tools, context: Context) -> tuple[VerifiedList, 
         SignerNotNamed: the list names somebody else (12).
     """
     verified = verify(signed, tools.anchors, context.now, tools.rules)
+    return verified, _read(verified)
+
+
+def _read(verified: VerifiedList) -> ParsedList:
     parsed = parse_image_list(verified.content)
     admission.demand_named_signer(verified, parsed.imagelist)
-    return verified, parsed
+    return parsed
 
 
 def _admit(

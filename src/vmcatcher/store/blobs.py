@@ -74,7 +74,7 @@ def _always() -> bool:
 def is_intact(layout: Layout, sha512: Sha512, size_bytes: int, goes_on: Callable[[], bool] = _always) -> bool:
     """Read a blob and tell whether its bytes have the size and the digest of its name; may be called from any thread.
 
-    `goes_on` is asked every MiB; where it says no the answer is no, and means nothing.
+    `goes_on` is asked again and again; where it says no the answer is no, and means nothing.
 
     Raises:
         FileNotFoundError: it is not there.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.document import BadDocument
+from vmcatcher.errors.store import StoreInputOutput
 from vmcatcher.model.imagelist import parse_image_list
 from vmcatcher.model.subscription import parse_subscription
 from vmcatcher.model.version import version_key
@@ -16,10 +17,15 @@ from vmcatcher.store.findings import Finding, Remedy, damage, mode_of, note, rea
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from vmcatcher.model.document import Document
+    from vmcatcher.model.imagelist import ImageList
     from vmcatcher.model.subscription import Subscription
+    from vmcatcher.store.index import SubscriptionIndex
     from vmcatcher.store.layout import Layout
+
+    _Made: TypeAlias = tuple[SubscriptionIndex, ImageList | None]
 
 _EVIDENCE: Final = re.compile(r"[0-9]{6,18}-[0-9]{8}T[0-9]{6}Z\.evidence")
 
@@ -39,10 +45,19 @@ def check_subscriptions(layout: Layout, found: list[Finding]) -> list[Subscripti
         _beside(layout, found, name)
         found.extend(_snapshots(layout, name))
     for one in subscribed:
-        found.extend(_mark(layout, one))
+        made = _made(layout, one)
+        found.extend(_mark(layout, one, made))
         found.extend(_references(layout, one))
-        found.extend(_projections(layout, one))
+        found.extend(_projections(layout, one, made))
     return subscribed
+
+
+def _made(layout: Layout, one: Subscription) -> _Made | None:
+    """Return what follows from a subscription and its list: reading that is most of a check, so it is read once."""
+    try:
+        return index.build_index(layout, one)
+    except StoreInputOutput:
+        return None  # said by I6 already
 
 
 def _owned_by(field: str, name: str) -> Callable[[Document], Subscription]:
@@ -131,16 +146,15 @@ def _snapshots(layout: Layout, name: str) -> Iterator[Finding]:
             yield note("I6", path, "its list is not there: an update was broken off, or somebody removed it")
 
 
-def _mark(layout: Layout, one: Subscription) -> Iterator[Finding]:
-    current = snapshots.current_snapshot(layout, one.identifier)
-    if current is None:
+def _mark(layout: Layout, one: Subscription, made: _Made | None) -> Iterator[Finding]:
+    listed = made[1] if made else None
+    if listed is None:
         return
     path = layout.mark(one.identifier)
     try:
         mark = snapshots.read_mark(layout, one.identifier)
-        listed = parse_image_list(snapshots.read_evidence(current).content).imagelist
-    except (VmcatcherError, FileNotFoundError):
-        return  # said by I1 or I6 already
+    except VmcatcherError:
+        return  # said by I1 already
     if mark is None:
         yield note("I7", path, "it is missing: the next update makes it", Remedy.MARK, one.identifier)
     elif version_key(mark.version) < version_key(listed.version):
@@ -158,7 +172,7 @@ def _references(layout: Layout, one: Subscription) -> Iterator[Finding]:
             yield note("I8", layout.subscription(one.identifier), text)
 
 
-def _projections(layout: Layout, one: Subscription) -> Iterator[Finding]:
+def _projections(layout: Layout, one: Subscription, made: _Made | None) -> Iterator[Finding]:
     """I10: what is made from a subscription and its current list."""
     path, name = layout.index(one.identifier), one.identifier
     if index.is_torn(layout, name):
@@ -166,7 +180,7 @@ def _projections(layout: Layout, one: Subscription) -> Iterator[Finding]:
     elif index.fresh_index(layout, name) is None:
         text = "it is older than what it is made from: readers make it anew"
         yield note("I10", path, text, Remedy.PROJECT, name)
-    elif index.read_index(layout, name) != index.build_index(layout, one)[0]:
+    elif index.read_index(layout, name) != (made or index.build_index(layout, one))[0]:
         yield damage("I10", path, "it differs from what it is made from", Remedy.PROJECT, name)
     if not index.is_manifest_sound(layout, name):
         text = "it is not made from the current list: the next update makes it anew"

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import stat
+import time
 from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors.store import NotOurFile, StoreHeld
@@ -30,6 +31,8 @@ __all__ = ["STORE_WAIT_S", "Holder", "LockName", "describe_holder", "hold", "inh
 
 logger = logging.getLogger(__name__)
 STORE_WAIT_S: Final = 30.0
+_LOOKS: Final = 10
+_NEXT_LOOK_S: Final = 0.01
 
 
 def inherited_name(layout: Layout, name: LockName) -> str:
@@ -112,13 +115,20 @@ def _demand_regular(path: str) -> None:
 def _note_holder(descriptor: int, holder: Holder) -> None:
     # In place: the inode carries the lock, so it must not be exchanged. A torn note costs a vague message, no more.
     with contextlib.suppress(OSError):
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(note_of(holder)).encode(), 0)
+        content = json.dumps(note_of(holder)).encode()
+        os.pwrite(descriptor, content, 0)
+        os.ftruncate(descriptor, len(content))
 
 
 def describe_holder(path: str, now: datetime) -> str:
     """Return who wrote the lock file at `path`, in words, and how long ago it was at `now`."""
     try:
-        return described(read_note(path), now)
+        for _ in range(_LOOKS):
+            note = read_note(path)
+            if note is not None:
+                return described(note, now)
+            # Whoever got the lock this moment is about to write who they are.
+            time.sleep(_NEXT_LOOK_S)
     except OSError:
-        return SOMEBODY
+        pass
+    return SOMEBODY

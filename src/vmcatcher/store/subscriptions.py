@@ -187,6 +187,8 @@ class FetchNotes:
     told: tuple[ImageId, ...] | None = None
     """Images that SubscriptionImageNew is not owed for; None when that is not known (then none is)."""
     owed: tuple[tuple[ImageId, OwedEvent], ...] = ()
+    settled: str | None = None
+    """Names the list of which everything that follows was done, and what it was done with."""
 
 
 def read_fetch_notes(layout: Layout, list_id: str) -> FetchNotes:
@@ -209,6 +211,7 @@ def _parse_notes(document: doc.Document) -> FetchNotes:
         doc.optional_text(document, "error"),
         told,
         tuple(_parse_owed(one) for one in doc.documents(document, "owed")),
+        doc.optional_text(document, "settled"),
     )
 
 
@@ -235,6 +238,7 @@ def put_fetch_notes(layout: Layout, list_id: str, notes: FetchNotes) -> None:
             "error": notes.error,
             "told": None if notes.told is None else list(notes.told),
             "owed": [{"image": image, **owed_document(event)} for image, event in notes.owed],
+            **({"settled": notes.settled} if notes.settled else {}),
         },
     )
 

@@ -19,7 +19,8 @@ from vmcatcher.errors.answer import (
     NotModifiedUnasked,
     ServerBusy,
 )
-from vmcatcher.errors.network import ProxyFailed, TransferTooSlow
+from vmcatcher.errors.network import ProxyFailed, TookTooLong, TransferTooSlow
+from vmcatcher.transport.bodies import Body
 from vmcatcher.transport.results import Validators
 from vmcatcher.transport.troubles import FOREIGN, Attempt
 from vmcatcher.transport.watchdog import Watchdog
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 # What may be sent back to the server later: an entity tag (RFC 9110 section 8.8.3) and a date, nothing else.
 _ETAG: Final = re.compile(r'(W/)?"[\x21\x23-\x7e]{0,512}"')
 _DATE: Final = re.compile(r"[A-Za-z0-9,: +-]{8,64}")
+# How long bytes are collected before they are passed on: each read of TLS gives 16 KiB only.
+_MOMENT_S: Final = 0.25
 _FINAL: Final[dict[int, type[HttpStatus]]] = {403: Forbidden, 404: NotFound, 410: Gone}
 
 
@@ -53,9 +56,13 @@ class Answer:
     _since: float = field(init=False)
     _recent: int = 0
     """Bytes since `_since`, the beginning of the window that is being judged."""
+    _trouble: NetworkError | None = None
+    """What the next read raises."""
+    _body: Body = field(init=False)
 
     def __post_init__(self) -> None:
         self._since = self.clock()
+        self._body = Body(self.raw)
 
     def __enter__(self) -> Self:
         return self
@@ -125,7 +132,9 @@ class Answer:
             raise EncodedAnswer(url=self.url, encoding=framing)
 
     def read_into(self, view: memoryview) -> int:
-        """Fill the beginning of `view` with what has arrived, waiting for the first byte; 0 at the end of the body.
+        """Fill `view`, or its beginning with what comes within a moment; 0 at the end of the body.
+
+        The first byte is waited for. What came before an error is returned; the next call raises the error.
 
         Raises:
             BodyTruncated: the connection ended before the body did, or its chunks are malformed.
@@ -134,25 +143,33 @@ class Answer:
             TransferTooSlow: the average is below the least.
             TookTooLong, ConnectionBroken: as their names say.
         """
-        if self.raw.closed:
+        if self._trouble is None and self._watchdog is None and self.raw.closed:
             return 0
+        filled = self._fill(view) if self._trouble is None else 0
+        if self._trouble is not None and not filled:
+            raise self._trouble
+        return filled
+
+    def _fill(self, view: memoryview) -> int:
+        filled = 0
         patience = self._patience()
+        until = self.clock() + _MOMENT_S
         try:
             if self._watchdog is None:
                 self._watchdog = Watchdog(self.raw.fileno(), patience)
-            self._watchdog.allow(patience)
-            piece = self.raw.read1(len(view), decode_content=False)
+            while filled < len(view):
+                self._watchdog.allow(patience)
+                count = self._body.read_into(view[filled:])
+                filled += count
+                if not count or self.clock() >= until:
+                    break
+            self._watchdog.rest()
         except FOREIGN as exc:
-            self._patience()
-            self._check_cut()
-            expected = None if self.length is None else self.received + self.length
-            raise self.attempt.no_body(exc, expected=expected, got=self.received) from exc
-        self._watchdog.rest()
-        self._check_cut()
-        view[: len(piece)] = piece
-        self.received += len(piece)
-        self._judge(len(piece))
-        return len(piece)
+            self._trouble = self._trouble_of(exc, self.received + filled)
+            self._trouble.__cause__ = exc
+        self.received += filled
+        self._trouble = self._trouble or self._cut() or self._slowness(filled)
+        return filled
 
     def excuse(self, seconds: float) -> None:
         """Leave `seconds` out of the average: it was us who kept the server waiting."""
@@ -176,20 +193,35 @@ class Answer:
             return self.limits.idle_s
         return min(self.limits.idle_s, self.deadline.left(self.clock, self.url))
 
-    def _check_cut(self) -> None:
-        if self._watchdog is not None and self._watchdog.has_cut:
-            self._patience()
-            raise self.attempt.timed_out("the body")
+    def _trouble_of(self, exc: BaseException, got: int) -> NetworkError:
+        if cut := self._cut() or self._lateness():
+            return cut
+        expected = None if self.length is None else got + self.length
+        return self.attempt.no_body(exc, expected=expected, got=got)
 
-    def _judge(self, count: int) -> None:
+    def _cut(self) -> NetworkError | None:
+        """Return the error for a connection that the watchdog cut, after which a body may seem to be at its end."""
+        if self._watchdog is None or not self._watchdog.has_cut:
+            return None
+        return self._lateness() or self.attempt.timed_out("the body")
+
+    def _lateness(self) -> NetworkError | None:
+        try:
+            self._patience()
+        except TookTooLong as error:
+            return error
+        return None
+
+    def _slowness(self, count: int) -> NetworkError | None:
         self._recent += count
         spent = self.clock() - self._since
         if spent < self.limits.rate_window_s:
-            return
-        least = self.limits.min_rate_bytes_s
-        if self._recent < least * spent:
-            raise TransferTooSlow(url=self.url, got_bytes=self._recent, seconds=round(spent), least_bytes_s=least)
+            return None
+        least, recent = self.limits.min_rate_bytes_s, self._recent
+        if recent < least * spent:
+            return TransferTooSlow(url=self.url, got_bytes=recent, seconds=round(spent), least_bytes_s=least)
         self._since, self._recent = self.clock(), 0
+        return None
 
     def _retry_after(self) -> float | None:
         text = self.header("Retry-After")

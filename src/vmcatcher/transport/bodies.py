@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.client
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from io import BufferedReader
-
     from urllib3 import HTTPResponse
 
 
@@ -22,7 +20,7 @@ class Body:
     def __init__(self, raw: HTTPResponse) -> None:
         self._raw = raw
         # What urllib3 was given by http.client. It has no other way to what it reads from.
-        source = cast("http.client.HTTPResponse | None", raw._original_response)  # noqa: SLF001 - see above
+        source: http.client.HTTPResponse | None = raw._original_response  # noqa: SLF001 - see above
         self._source = None if source is None or source.chunked else source
         self._is_over = False
 
@@ -32,13 +30,15 @@ class Body:
         Raises:
             transport.troubles.FOREIGN: whatever the connection, or the library, makes of it.
         """
-        if self._is_over or self._raw.closed:
+        if self._is_over:
             return 0
         count = self._read_chunked(view) if self._source is None else self._read_plain(self._source, view)
         self._is_over = not count
         return count
 
     def _read_chunked(self, view: memoryview) -> int:
+        if self._raw.closed:
+            return 0
         piece = self._raw.read1(len(view), decode_content=False)
         view[: len(piece)] = piece
         return len(piece)
@@ -48,7 +48,7 @@ class Body:
         if left == 0 or source.isclosed():
             source.close()
             return 0
-        count = cast("BufferedReader", source.fp).readinto1(view if left is None else view[:left])
+        count = source.fp.readinto1(view if left is None else view[:left])
         if left is not None:
             if not count:
                 raise http.client.IncompleteRead(b"", left)

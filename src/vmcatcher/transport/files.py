@@ -73,6 +73,9 @@ def read_image(order: ImageOrder, clock: Clock, *, offset: int, validator: str |
             order.sink.restart()
         order.sink.remember(current)
         os.lseek(descriptor, position, os.SEEK_SET)
+        # Only advice: what cannot read ahead further reads as it always does.
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         funnel = Funnel(order.sink, clock, url=url, size=order.size, position=position)
         funnel.pour(lambda view: _read_into(descriptor, view, url), lambda _: None)
     if funnel.position < order.size:
