@@ -32,8 +32,9 @@ _PARSERS = {
 }
 # Of openssl, rsync, cp, useradd, pip, systemctl, Python's web server, mkdocs and the scripts in contrib.
 _OTHERS = {
-    "--all", "--bind", "--checksum", "--delete", "--directory", "--exclude", "--home-dir", "--link-dest", "--no-create-home", "--now",
-    "--remove-destination", "--set", "--shell", "--soak", "--strict", "--system", "--upgrade", "--user-group",
+    "--all", "--bind", "--checksum", "--delete", "--directory", "--exclude", "--home-dir", "--link-dest",
+    "--no-create-home", "--now", "--remove-destination", "--set", "--shell", "--soak", "--strict", "--system",
+    "--upgrade", "--user-group",
 }  # fmt: skip
 # At the beginning of a line of code, perhaps as another user.
 _CALL = re.compile(r"(?:\$ )?(?:sudo -u \w+ )?(?:env \S+ )?vmcatcher ([a-z]+)(?: ([a-z-]+))?")

@@ -274,6 +274,8 @@ def test_fault_32_restored_store_says_how_old_its_newest_list_is_and_refuses_wha
     site.expect(17, "subscribe", "-U")
     shutil.copytree(backup / "marks", site.store / "marks", dirs_exist_ok=True)
     site.expect(0, "subscribe", "-U")
+
+
 def test_fault_29_hard_linked_backup_is_not_changed_by_the_download_that_it_caught(site: Site):
     site.join(site.image(1, content=CONTENT))
     site.select(1)

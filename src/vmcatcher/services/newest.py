@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import base64
+import logging
 from typing import TYPE_CHECKING
 
-from vmcatcher.errors import VmcatcherError
+from vmcatcher.errors import VmcatcherError, printable
 from vmcatcher.model import admission
 from vmcatcher.model.imagelist import parse_image_list
+from vmcatcher.model.instant import instant_text
 from vmcatcher.store import snapshots
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from vmcatcher.model.identity import Sha512
     from vmcatcher.model.imagelist import ImageList
     from vmcatcher.model.verified import VerifiedList
     from vmcatcher.services.context import Context
     from vmcatcher.store.snapshots import Snapshot
+
+logger = logging.getLogger(__name__)
 
 
 def newest_admitted(context: Context, list_id: str) -> admission.Newest | None:
@@ -42,6 +48,13 @@ def newest_admitted(context: Context, list_id: str) -> admission.Newest | None:
 
 def _as_newest(mark: snapshots.Mark) -> admission.Newest:
     return admission.Newest(mark.version, mark.created, mark.sha512, bool(mark.older_allowed), mark.content)
+
+
+def say_newest(list_id: str, newest: admission.Newest | snapshots.Mark, now: datetime) -> None:
+    """Say what is known as the newest list: a store that was restored from a backup knows only what was so then."""
+    created, age = instant_text(newest.created), (now - newest.created).days
+    known = (list_id, printable(newest.version), created, age)
+    logger.info("newest of %s so far: version %s, created %s, %d days ago", *known)
 
 
 def compare(verified: VerifiedList, listed: ImageList, newest: admission.Newest | None) -> admission.Admission:

@@ -13,10 +13,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from vmcatcher import __version__
-from vmcatcher.errors import printable
 from vmcatcher.errors.requests import NoSuchSubscription
 from vmcatcher.model import admission
 from vmcatcher.model.instant import instant_text
+from vmcatcher.services.newest import say_newest
 from vmcatcher.store import endorsers, index, reading, snapshots, subscriptions
 from vmcatcher.transport.results import Validators
 
@@ -113,9 +113,7 @@ def _is_shown(context: Context, list_id: ListId, snapshot: Snapshot) -> bool:
 
 
 def _report(context: Context, list_id: ListId, mark: Mark, verified: VerifiedList) -> None:
-    created = instant_text(mark.created)
-    known = (list_id, printable(mark.version), created, (context.now - mark.created).days)
-    logger.info("newest of %s so far: version %s, created %s, %d days ago", *known)
+    say_newest(list_id, mark, context.now)
     logger.info("unchanged %s", list_id)
     for text in verified.warnings:
         logger.warning("list %s: %s", list_id, text)

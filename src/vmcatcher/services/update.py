@@ -16,13 +16,12 @@ from vmcatcher.errors.requests import NoSuchSubscription
 from vmcatcher.errors.store import DocumentDamaged, NotOurFile
 from vmcatcher.model import admission
 from vmcatcher.model.imagelist import parse_image_list
-from vmcatcher.model.instant import instant_text
 from vmcatcher.model.location import Location
 from vmcatcher.model.subscription import TlsTrust
 from vmcatcher.services.clock import clock_trouble
 from vmcatcher.services.context import Failure
 from vmcatcher.services.new_images import tell_new_images
-from vmcatcher.services.newest import compare, is_outrun, is_same_proof, newest_admitted, put_mark
+from vmcatcher.services.newest import compare, is_outrun, is_same_proof, newest_admitted, put_mark, say_newest
 from vmcatcher.services.repairing import lost_subscriptions, mend_subscription
 from vmcatcher.services.settling import Owners, note_failure, note_success, settle
 from vmcatcher.services.unchanged import is_unchanged, settled_as
@@ -262,10 +261,7 @@ def _admit(
     admission.demand_identifier(subscription, listed)
     newest = newest_admitted(context, subscription.identifier)
     if newest is not None:
-        # A store that was restored from a backup knows only what was newest then, and nothing else shows it.
-        age, created = (context.now - newest.created).days, instant_text(newest.created)
-        known = (listed.identifier, printable(newest.version), created, age)
-        logger.info("newest of %s so far: version %s, created %s, %d days ago", *known)
+        say_newest(listed.identifier, newest, context.now)
     taken = compare(verified, listed, newest)
     admission.demand_valid_now(listed, context.now)
     return taken
