@@ -26,7 +26,7 @@ from support.site import LIST_ID, Result, Site, image_id
 
 _SEAL = "~sha256"
 """The digest of a document's text, which differs where its instants do."""
-_RANDOM = {"~sha256", "checked", "id", "set_aside", "etag", "attempted", "succeeded"}
+_RANDOM = {"~sha256", "settled", "checked", "id", "set_aside", "etag", "attempted", "succeeded"}
 
 
 @dataclass(frozen=True)
