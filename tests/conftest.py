@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import shutil
+import signal
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     survival = parser.getgroup("survival")
     survival.addoption("--survival-seed", metavar="TEXT", help="draw the samples with this (default: the date)")
     survival.addoption("--survival-figures", metavar="FILE", help="append what was counted to this table")
+
+
+def pytest_configure() -> None:
+    """Take the interrupt as from a terminal: a shell that runs us in the background has it ignored."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
