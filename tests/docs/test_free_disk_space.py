@@ -12,6 +12,9 @@ from vmcatcher.cli.commands.store_prune import _retentions
 from vmcatcher.model.retention import Retentions, parse_retention
 from vmcatcher.settings import TABLE, load_settings
 
+# A page played through.
+pytestmark = pytest.mark.slow
+
 _PAGE = (DOCS / "how-to" / "free-disk-space.md").read_text(encoding="utf-8")
 # A site that kept the image of the tutorial's list until it was deselected a hundred days ago.
 _SITE = Step(

@@ -37,6 +37,7 @@ def _page(name: str) -> str:
     return (DOCS / "how-to" / name).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @_needs_openssl
 def test_endorser_is_added_linked_and_taken_away_as_told(tmp_path: Path, port: int) -> None:
     page = replaced(
@@ -54,6 +55,7 @@ def test_endorser_is_added_linked_and_taken_away_as_told(tmp_path: Path, port: i
     assert len(done) == len(wanted)
 
 
+@pytest.mark.slow
 @_needs_openssl
 def test_damaged_image_is_found_and_mended_as_told(tmp_path: Path, port: int) -> None:
     work = tmp_path / "work"
@@ -66,6 +68,7 @@ def test_damaged_image_is_found_and_mended_as_told(tmp_path: Path, port: int) ->
     assert done[-1][1] == "0\n"
 
 
+@pytest.mark.slow
 @_needs_openssl
 @_needs_rsync
 def test_store_is_backed_up_and_restored_as_told(tmp_path: Path, port: int) -> None:
@@ -106,6 +109,7 @@ def test_handler_can_be_tried_as_told(tmp_path: Path) -> None:
     assert lies(run(trial, work)) == []
 
 
+@pytest.mark.slow
 @_needs_openssl
 def test_handler_of_the_page_spools_what_a_cache_run_tells(tmp_path: Path, port: int) -> None:
     work = tmp_path / "work"
@@ -120,6 +124,7 @@ def test_handler_of_the_page_spools_what_a_cache_run_tells(tmp_path: Path, port:
     assert told == [("ExpirePostfix", "worker"), ("AvailablePostfix", "worker")]
 
 
+@pytest.mark.slow
 @_needs_openssl
 def test_refused_event_is_seen_and_told_again_as_told(tmp_path: Path, port: int) -> None:
     leave = Step("vmcatcher_image -r -u worker; vmcatcher_cache", "")

@@ -21,6 +21,9 @@ from docs.pages import DOCS, ROOT, is_there
 from support.site import LIST_ID, Site
 from vmcatcher import settings
 
+# Two programs read every page.
+pytestmark = pytest.mark.slow
+
 _MANUAL = DOCS / "man"
 _TOOLS = ROOT / "contrib/docs"
 _PAGES = sorted(_MANUAL.rglob("*.[1-9]"))

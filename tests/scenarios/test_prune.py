@@ -18,6 +18,9 @@ from support.site import LIST_ID, Result, Site, image_id
 from support.tree import check_invariants
 from vmcatcher.store import aside, files, reading, root
 
+# Dozens of whole sites.
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 MANY_DAYS = timedelta(days=1000)
 

@@ -23,6 +23,9 @@ from support.site import LIST_ID, Result, Site, image_id
 from support.tree import check_invariants, tree
 from vmcatcher.errors import printable
 
+# A hundred lists through the commands; the quick tier has the refusals one by one.
+pytestmark = pytest.mark.slow
+
 OTHER = "22222222-aaaa-4aaa-8aaa-000000000002"
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 # A record of the log as the commands write it by default.
