@@ -161,3 +161,14 @@ def server() -> Iterator[Server]:
 def site(tmp_path: Path, server: Server) -> Site:
     """A whole site: a grid, an endorser, a publisher, an empty place for a store, and the commands."""
     return Site(tmp_path, server)
+
+
+@pytest.fixture(scope="session")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with two lists and a cached version that left; for tests that only read it. See support.proofs."""
+    from support.proofs import site_with_a_past
+
+    with pytest.MonkeyPatch.context() as patched, Server() as running:
+        for name in [name for name in os.environ if name.startswith(("VMCATCHER_", "XDG_"))]:
+            patched.delenv(name)
+        yield site_with_a_past(tmp_path_factory.mktemp("past"), running)

@@ -80,7 +80,8 @@ def _reached_from(definition: ast.AST, place: Place, modules: dict[str, _Module]
 
 @cache
 def _modules() -> dict[str, _Module]:
-    paths = [*(_SOURCE / "vmcatcher/cli").rglob("*.py"), _SOURCE / "vmcatcher/wiring.py"]
+    above = (_SOURCE / "vmcatcher" / name for name in ("grounds.py", "wiring.py"))
+    paths = [*(_SOURCE / "vmcatcher/cli").rglob("*.py"), *above]
     return {".".join(path.relative_to(_SOURCE).with_suffix("").parts): _module(path) for path in paths}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,8 @@ _BRANCHES = {
     MachineError: "This machine has to be looked after",
     OperatorError: "The request or the configuration has to be changed",
 }
+_TIMES = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_SIZES = {"G": 2**30, "M": 2**20, "K": 2**10}
 # Settings that are set by another name on the command line.
 _ACTIONS = {"action_download": "download", "action_check": "sha512", "action_expire": "expire"}
 
@@ -82,7 +85,17 @@ def settings_table() -> str:
 
 
 def _kind(setting: settings.Setting) -> str:
-    return ", ".join(f"`{choice}`" for choice in setting.choices) or setting.kind
+    return ", ".join(f"`{choice}`" for choice in setting.choices) or kind_words(setting)
+
+
+def kind_words(setting: settings.Setting) -> str:
+    """Return what may be given for a setting, in plain text."""
+    if setting.choices:
+        return ", ".join(setting.choices)
+    least = ", more than 0" if setting.smallest else ""
+    return {"seconds": f"time{least}", "bytes": "size", "count": "number", "texts": "list of texts"}.get(
+        setting.kind, setting.kind
+    )
 
 
 def default_of(setting: settings.Setting) -> str:
@@ -93,11 +106,21 @@ def default_of(setting: settings.Setting) -> str:
         case bool(flag):
             return "`true`" if flag else "`false`"
         case float(seconds):
-            return f"`{round(seconds)}`" if seconds.is_integer() else f"`{seconds}`"
+            return f"`{in_units(setting.kind, seconds)}`"
+        case int(size):
+            return f"`{in_units(setting.kind, size)}`"
         case tuple(texts):
-            return ", ".join(f"`{text}`" for text in texts)
+            return ", ".join(f"`{text}`" for text in texts) or "–"
         case other:
             return f"`{other}`"
+
+
+def in_units(kind: str, number: float) -> str:
+    """Return a time or size with the largest unit of which it is a multiple, as settings take it."""
+    units = {"seconds": _TIMES, "bytes": _SIZES}.get(kind, {})
+    return next(
+        (f"{int(number) // size}{unit}" for unit, size in units.items() if number and not number % size), f"{number:g}"
+    )
 
 
 def options_of(setting: str, commands: Iterable[Command]) -> tuple[str, ...]:
@@ -138,6 +161,19 @@ def _readers(readers: list[str], reads: dict[str, frozenset[str]]) -> str:
     if len(missing) <= 1:
         return "all" + "".join(f" but `{name}`" for name in missing)
     return ", ".join(f"`{name}`" for name in readers) or "–"
+
+
+def schemas() -> str:
+    """Return the table of the commands that take --json, with the schema of the result of each."""
+    rows = []
+    for noun in nouns():
+        for verb in noun.verbs:
+            name = verb.name.removeprefix("vmcatcher ").replace(" ", "-")
+            path = ROOT / "docs" / "reference" / "schema" / f"{name}.json"
+            if any("--json" in option.names for option in verb.options) and path.exists():
+                title = json.loads(path.read_text(encoding="utf-8"))["title"]
+                rows.append([f"`{verb.name}`", f"[{path.name}](schema/{path.name})", title])
+    return _table(["command", "schema of its result", "what it is"], rows)
 
 
 def event_kinds() -> str:

@@ -175,17 +175,20 @@ class _OfTheLibrary:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._known: dict[type, object] = {}
 
     def __get__(self, instance: object, owner: type) -> object:
         from dataclasses import field, make_dataclass  # noqa: PLC0415 - what this module is there to avoid
 
         kind = next(one for one in owner.__mro__ if _FIELDS in one.__dict__)
-        fields = [
-            (name, annotation, field() if default is _NEEDED else field(default=default))
-            for name, (annotation, default) in kind.__dict__[_FIELDS].items()
-        ]
-        # The same fields in a class of the library's own, which is asked instead.
-        return getattr(make_dataclass(kind.__name__, fields, **kind.__dict__[_WAYS]), self._name)
+        if kind not in self._known:
+            fields = [
+                (name, annotation, field() if default is _NEEDED else field(default=default))
+                for name, (annotation, default) in kind.__dict__[_FIELDS].items()
+            ]
+            # The same fields in a class of the library's own, which is asked instead; made once, for it takes 3 ms.
+            self._known[kind] = getattr(make_dataclass(kind.__name__, fields, **kind.__dict__[_WAYS]), self._name)
+        return self._known[kind]
 
 
 _LIBRARY_FIELDS: Final = _OfTheLibrary("__dataclass_fields__")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from vmcatcher.services.events import Teller
+    from vmcatcher.services.sources import Mirrors
     from vmcatcher.services.update import Tools
     from vmcatcher.settings import Settings
     from vmcatcher.store.locks import LockName
@@ -135,7 +136,8 @@ def writing(settings: Settings, command: str, *, create: bool = False) -> Contex
 
 
 def _find(choice: StoreChoice) -> Layout | None:
-    if os.path.isfile(choice.root):
+    # A link that leads nowhere is a store whose disk is not there.
+    if os.path.exists(choice.root) and not os.path.isdir(choice.root):
         raise BadStoreLocation(given=choice.root, why="it is a file, not a directory")
     return root.find_store(choice.root)
 
@@ -168,7 +170,9 @@ def importing(settings: Settings, command: str, given: str) -> tuple[str, Contex
 
 
 def _context(settings: Settings, command: str, layout: Layout) -> Context:
-    return Context(layout, clock(), command, settings.number("wait"), settings.held_locks)
+    given_s = settings.number("max_validity")
+    limit_s = max(1, int(given_s)) if given_s else None
+    return Context(layout, clock(), command, settings.number("wait"), settings.held_locks, limit_s)
 
 
 def trust_rules(settings: Settings) -> TrustRules:
@@ -203,6 +207,7 @@ def tools(settings: Settings, context: Context) -> Iterator[Tools]:
 
     Raises:
         TrustDirectoryMissing, TrustDirectoryEmpty: nothing can be verified, so nothing is changed.
+        BadMirror: the settings name one that is none.
     """
     from vmcatcher.services.update import Tools  # noqa: PLC0415 - likewise
     from vmcatcher.transport.limits import Limits  # noqa: PLC0415 - likewise
@@ -213,6 +218,7 @@ def tools(settings: Settings, context: Context) -> Iterator[Tools]:
         idle_s=settings.number("idle_timeout"),
         total_s=settings.number("list_timeout"),
         list_bytes=settings.count("list_bytes"),
+        most_bytes_s=settings.count("limit_rate"),
     )
     anchors = trust_anchors(settings, context.layout)
     with Transport(
@@ -221,7 +227,25 @@ def tools(settings: Settings, context: Context) -> Iterator[Tools]:
         proxies=settings.proxies,
         no_proxy=settings.no_proxy,
     ) as transport:
-        yield Tools(transport, anchors, trust_rules(settings), settings.text("trust_directory"))
+        yield Tools(
+            transport,
+            anchors,
+            trust_rules(settings),
+            settings.text("trust_directory"),
+            _mirrors(settings),
+            settings.count("list_jobs"),
+        )
+
+
+def _mirrors(settings: Settings) -> Mirrors:
+    from vmcatcher.model.mirror import Mirror  # noqa: PLC0415 - likewise
+    from vmcatcher.services.sources import Mirrors  # noqa: PLC0415 - likewise
+
+    return Mirrors(
+        asked=tuple(Mirror.parse(text) for text in settings.texts("mirrors")),
+        only=settings.flag("mirrors_only"),
+        tls=settings.text("mirrors_tls"),  # type: ignore[arg-type]  # one of the setting's choices
+    )
 
 
 def shown_views(settings: Settings, layout: Layout) -> Views:

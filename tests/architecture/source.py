@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,17 +21,26 @@ class Module:
     text: str
     tree: ast.Module
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree, as `ast.walk` finds them; walked once for all tests."""
+        return tuple(ast.walk(self.tree))
+
     def where(self, node: ast.AST) -> str:
         """Name a place as compilers do, for a failing test to print."""
         return f"{self.path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
 
-    def references(self) -> Iterator[tuple[str, ast.AST]]:
-        """Yield every imported thing that is used or imported, by its full name: `os.rename`, `subprocess.run`, …
+    @cached_property
+    def references(self) -> tuple[tuple[str, ast.AST], ...]:
+        """Every imported thing that is used or imported, by its full name: `os.rename`, `subprocess.run`, …
 
         Aliases are seen through; calling, passing on and assigning count alike.
         """
+        return tuple(self._references())
+
+    def _references(self) -> Iterator[tuple[str, ast.AST]]:
         known = self._imported_names()
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 for alias in node.names:
                     yield f"{node.module}.{alias.name}", node
@@ -43,7 +52,7 @@ class Module:
 
     def _imported_names(self) -> dict[str, str]:
         names: dict[str, str] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 names |= {
                     alias.asname or alias.name.partition(".")[0]: alias.name

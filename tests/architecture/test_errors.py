@@ -67,6 +67,11 @@ class TestEachError:
         used = {name for text in (kind.message, kind.hint) for _, name, _, _ in string.Formatter().parse(text) if name}
         assert used <= fields
 
+    def test_names_a_classic_command_only_beside_the_new_one(self, kind: type[VmcatcherError]) -> None:
+        # Both front ends raise it: whoever uses one may not have heard of the other.
+        text = f"{kind.message} {kind.hint}"
+        assert "vmcatcher_" not in text or "vmcatcher " in text
+
     def test_is_a_dataclass_that_can_be_a_cause(self, kind: type[VmcatcherError]) -> None:
         assert "__dataclass_fields__" in vars(kind)
         assert kind.__hash__ is not None  # eq=False: contextlib and traceback keep exceptions in sets

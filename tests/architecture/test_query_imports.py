@@ -36,9 +36,10 @@ _LISTING = frozenset(
         "", "cli", "cli.boundary", "cli.classic", "cli.classic.common", "cli.classic.listing", "cli.speech",
         "errors", "errors.base", "errors.document", "errors.identity", "errors.requests", "errors.settings",
         "errors.store", "light", "model", "model.document", "model.endorser", "model.identity", "model.instant",
+        "model.setting", "model.validity",
         "services", "services.context", "services.listing", "settings", "store", "store.aside", "store.documents",
-        "store.endorsers", "store.files", "store.imports", "store.index_lines", "store.layout", "store.reading",
-        "store.root", "store.snapshots", "store.subscriptions", "store.vetoes", "wiring",
+        "store.endorsers", "store.files", "store.imports", "store.index_lines", "store.index_text", "store.layout",
+        "store.reading", "store.root", "store.snapshots", "store.subscriptions", "store.vetoes", "wiring",
     )
 )  # fmt: skip
 _LOADED = {

@@ -12,25 +12,29 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bench import report, rows_bytes, rows_lists
 from bench.ground import Ground, Sizes
-from bench.measuring import CommandFailed, Row, Stopwatch, measure
+from bench.measuring import CommandFailed, Measured, Row, Stopwatch, measure
+from bench.page import page
+from bench.profiling import profile
 
 ROWS: dict[str, Callable[[Ground], Row]] = {
     "http": partial(rows_bytes.fetching, scheme="http"),
     "https": partial(rows_bytes.fetching, scheme="https"),
     "import": rows_bytes.importing,
     "recheck": rows_bytes.checking,
+    "unchanged": rows_bytes.skipping,
     "startup": rows_lists.starting,
     "verify": rows_lists.verifying,
     "list": rows_lists.listing,
     "update": rows_lists.updating,
     **{
         f"scale-{work}": partial(rows_lists.growing, work=work)
-        for work in ("update", "cache", "list", "check", "prune")
+        for work in ("update", "sync", "plan", "cache", "status", "list", "check", "prune")
     },
 }
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
@@ -67,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=_count, default=100, help="of each of its lists (default: 100)")
     parser.add_argument("--cached", type=_count, default=10, help="of each of its lists (default: 10)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the tables there as Markdown")
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="DIR",
+        help="run each of our commands once more under Python's profiler, and write there where the time goes",
+    )
     parser.add_argument(
         "--work",
         type=Path,
@@ -93,7 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmcatcher-bench.", dir=_roomy()))
             work = Path(place) / "work"
         try:
-            _run(stack, Ground(work.resolve(), sizes), given.rows or list(ROWS), given.json)
+            _run(
+                stack,
+                Ground(work.resolve(), sizes),
+                given.rows or list(ROWS),
+                _Outputs(given.json, given.page, given.profile),
+            )
         except (CommandFailed, OSError) as error:
             print(f"tests/bench/run: {error}", file=sys.stderr)
             return 1
@@ -108,7 +124,24 @@ def _roomy() -> Path | None:
     return _MEMORY if shutil.disk_usage(_MEMORY).free > 8e9 else None
 
 
-def _run(stack: ExitStack, ground: Ground, names: Sequence[str], out: Path | None) -> None:
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """What is written besides what is printed, and where."""
+
+    json: Path | None
+    page: Path | None
+    profiles: Path | None
+
+    def write(self, where: dict[str, object], measured: Sequence[Measured]) -> None:
+        if self.json is not None:
+            rows = [report.document(one) for one in measured]
+            found = {**where, "load_at_end": [round(one, 2) for one in os.getloadavg()], "rows": rows}
+            self.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        if self.page is not None:
+            self.page.write_text(page(report.said_of(where), measured))
+
+
+def _run(stack: ExitStack, ground: Ground, names: Sequence[str], outputs: _Outputs) -> None:
     where = report.circumstances(ground.work)
     report.say(report.said_of(where))
     # Nothing of the caller's: neither settings nor proxies, and the programs keep their compiled modules.
@@ -116,12 +149,12 @@ def _run(stack: ExitStack, ground: Ground, names: Sequence[str], out: Path | Non
     stopwatch = stack.enter_context(Stopwatch(ground.work, environment))
     if ground.lacks_nginx is None:
         stack.enter_context(ground.serve())
-    rows = []
+    measured: list[Measured] = []
     for name in names:
-        measured = measure(ROWS[name](ground), stopwatch, rounds=ground.sizes.rounds)
-        report.say(report.table(measured))
-        rows.append(report.document(measured))
-        if out is not None:
-            # After each row: whoever breaks it off keeps what was measured.
-            found = {**where, "load_at_end": [round(one, 2) for one in os.getloadavg()], "rows": rows}
-            out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        row = ROWS[name](ground)
+        measured.append(measure(row, stopwatch, rounds=ground.sizes.rounds))
+        report.say(report.table(measured[-1]))
+        if outputs.profiles is not None:
+            profile(row, stopwatch, outputs.profiles)
+        # After each row: whoever breaks it off keeps what was measured.
+        outputs.write(where, measured)

@@ -19,7 +19,7 @@ from support.server_tls import Authority
 from vmcatcher import __version__
 from vmcatcher.model.subscription import TlsTrust
 
-_FORMAT = 1
+_FORMAT = 2
 """Of what is kept in a work directory; raised when a store is made in another way."""
 _KEPT_S = 5 * 24 * 3600
 _CHUNK = 2**20

@@ -13,6 +13,7 @@ _OURS = "vmcatcher_cache"
 _LIBRARY = "transport + store"
 _CURL = "curl"
 _CURL_DIGEST = "curl, openssl dgst"
+_LOOKS = 100_000
 
 
 def fetching(ground: Ground, scheme: str) -> Row:
@@ -86,6 +87,25 @@ def checking(ground: Ground) -> Row:
             Contender(tool, (("sha512sum", "-c", "--quiet", str(sums)),), lacking=_lacks("sha512sum")),
         ),
         (Goal("wall_s", everything, 0.5, tool), Goal("peak_mib", everything, 40)),
+    )
+
+
+def skipping(ground: Ground) -> Row:
+    """Look whether a hundred thousand blobs are the files that were checked."""
+    store = ground.large_store(ground.sizes.subscriptions)
+    ours = "services.checking, after start-up"
+    worker = Path(__file__).with_name("worker.py")
+    return Row(
+        "unchanged",
+        f"skip {_LOOKS:,} images whose fingerprints hold",
+        (
+            Contender(
+                ours,
+                (ground.command("python", str(worker), "unchanged", str(store), str(_LOOKS)),),
+                has_own_clock=True,
+            ),
+        ),
+        (Goal("cpu_s", ours, 1.0),),
     )
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import sqlite3
+import subprocess
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bench.ground import Ground
 from bench.measuring import Contender, Figure, Goal, Row
 from bench.stores import image_id, list_id
+from support.pki import Signer, sign
+from vmcatcher.trust.anchors import TrustAnchors
+from vmcatcher.trust.verify import verify
 
 _MOST_GROWTH = 2.2
 """Twice the store, twice the cost, and a tenth for what the machine does besides."""
@@ -103,10 +114,10 @@ def verifying(ground: Ground) -> Row:
 
 
 def updating(ground: Ground) -> Row:
-    """Ask for every list of a large store, none of which changed."""
+    """Ask for every list of a large store, of which none changed, or one."""
     count = ground.sizes.subscriptions
     store = ground.large_store(count)
-    ours, tool = "vmcatcher_subscribe -U", "curl -z"
+    ours, changed, tool = "vmcatcher_subscribe -U", "… one list changed", "curl -z"
     asked = ground.work / "lists.curl"
     urls = [f'url = "{ground.url(f"{store.name}/lists/{number}")}"\noutput = "/dev/null"\n' for number in range(count)]
     asked.write_text("".join(urls))
@@ -122,6 +133,13 @@ def updating(ground: Ground) -> Row:
                 lacking=ground.lacks_nginx,
             ),
             Contender(
+                changed,
+                (ground.command("vmcatcher_subscribe", "-U"),),
+                ground.environment(store),
+                prepare=partial(_publish_anew, ground, store),
+                lacking=ground.lacks_nginx,
+            ),
+            Contender(
                 tool,
                 (("curl", "-sf", "-z", now, "-K", str(asked)),),
                 lacking=ground.lacks_nginx or (None if shutil.which("curl") else "curl is not installed"),
@@ -131,13 +149,52 @@ def updating(ground: Ground) -> Row:
     )
 
 
+def _publish_anew(ground: Ground, store: Path) -> None:
+    """Publish the first list of a large store again, with the next version."""
+    served = ground.www / store.name / "lists" / "0"
+    grid = store.with_name(f"{store.name}-grid")
+    anchors = TrustAnchors.load(str(grid / "certificates"))
+    document = json.loads(verify(served.read_bytes(), anchors, datetime.now(UTC)).content)
+    listed = document["hv:imagelist"]
+    listed["hv:version"] = str(int(listed["hv:version"]) + 1)
+    (certificate,) = grid.glob("endorser-*.pem")
+    parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
+    secret = certificate.with_suffix(".key")
+    key = load_pem_private_key(secret.read_bytes(), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    signer = Signer(certificate, secret, "", "", parsed, key)
+    before = served.stat().st_mtime
+    served.write_bytes(sign(json.dumps(document, indent=4).encode(), signer))
+    # nginx names versions by whole seconds and size.
+    os.utime(served, (before + 1, before + 1))
+
+
 _GROWING: dict[str, tuple[str, tuple[str, ...]]] = {
     "update": ("update, every list unchanged", ("vmcatcher_subscribe", "-U")),
     "cache": ("cache with nothing to do", ("vmcatcher_cache",)),
     "list": ("list", ("vmcatcher_image", "-l")),
     "check": ("check without the bytes", ("vmcatcher", "store", "check")),
     "prune": ("look for what can be pruned", ("vmcatcher", "store", "prune", "--dry-run")),
+    "sync": ("sync with nothing to do", ("vmcatcher", "sync")),
+    "plan": ("plan, every list unchanged", ("vmcatcher", "plan")),
+    # The lists of the store hold for three weeks, which is no trouble here.
+    "status": ("status", ("vmcatcher", "status", "--warn-within", "1d")),
 }
+_ASKING = ("update", "sync", "plan")
+# Lists that were never updated would be trouble, and the command would end with another code than 0.
+_NEEDS_NEWS = ("status",)
+
+
+def _no_preparation() -> None:
+    pass
+
+
+def _update_once(ground: Ground, store: Path) -> None:
+    mark = store.with_name(f"{store.name}.updated")
+    if not mark.exists():
+        words = ground.command("vmcatcher_subscribe", "-U")
+        subprocess.run(words, env={**os.environ, **ground.environment(store)}, check=True)
+        mark.touch()
 
 
 def growing(ground: Ground, work: str) -> Row:
@@ -151,7 +208,10 @@ def growing(ground: Ground, work: str) -> Row:
             name,
             (ground.command(*words),),
             ground.environment(ground.large_store(count)),
-            lacking=ground.lacks_nginx if work == "update" else None,
+            prepare=partial(_update_once, ground, ground.large_store(count))
+            if work in _NEEDS_NEWS
+            else _no_preparation,
+            lacking=ground.lacks_nginx if work in (*_ASKING, *_NEEDS_NEWS) else None,
         )
         for name, count in zip(names, counts, strict=True)
     )

@@ -16,6 +16,7 @@ from architecture.source import ROOT
 from bench import report
 from bench.command import ROWS
 from bench.measuring import Contender, Cost, Goal, Measured, Row, Stopwatch, measure
+from bench.page import page
 
 _RUN = ROOT / "tests" / "bench" / "run"
 _TINY = ("--size", "3M", "--rounds", "1", "--subscriptions", "4", "--images", "6", "--cached", "2")
@@ -32,7 +33,8 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # about 40 s where nothing else runs
 def test_every_row_is_measured_printed_and_written(tmp_path: Path) -> None:
-    done = _run(*_TINY, "--work", tmp_path / "work", "--json", tmp_path / "found.json")
+    outputs = ("--json", tmp_path / "found.json", "--page", tmp_path / "page.md", "--profile", tmp_path / "profiles")
+    done = _run(*_TINY, "--work", tmp_path / "work", *outputs)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
     assert [row["name"] for row in found["rows"]] == list(ROWS)
@@ -47,6 +49,13 @@ def test_every_row_is_measured_printed_and_written(tmp_path: Path) -> None:
             assert f"not run: {name}: {reason}" in done.stdout
         if not row["skipped"]:
             assert [goal for goal in row["goals"] if goal["found"] is None] == []
+    page = (tmp_path / "page.md").read_text()
+    assert [name for name in ROWS if not name.startswith("scale-") and f"| `{name}` |" not in page] == []
+    assert "| cache with nothing to do |" in page
+    profiles = {path.name: path.read_text() for path in (tmp_path / "profiles").glob("*.txt")}
+    assert "services.standing" in profiles["scale-cache-0.txt"]
+    assert "store.index_text" in profiles["list-0.txt"]
+    assert not any("sqlite3" in text.partition("\n")[0] for text in profiles.values())
 
 
 @_needs_openssl
@@ -140,6 +149,26 @@ def test_ratio_is_the_median_of_the_rounds_and_a_goal_is_held_or_not() -> None:
     assert "at most 2 × theirs: 2, held" in said
     assert "at most 40: 41, NOT HELD" in said
     assert "at most 1 × none: not measured" in said
+
+
+def test_page_has_goals_figures_and_growth() -> None:
+    goals = (Goal("wall_s", "ours", 2.0, "theirs"), Goal("peak_mib", "ours", 40), Goal("cpu_s", "ours", 1, "none"))
+    ours, theirs = (Cost(4.0, 1.0, 41.0),), (Cost(1.0, 0.05, 1.0),)
+    plain = Measured(Row("row", "a row", (), goals), {"ours": ours, "theirs": theirs}, {})
+    growing = Measured(Row("scale-list", "list, a store and its double", ()), {"1 × 2": theirs, "2 × 2": ours}, {})
+    said = page("machine\nload 0.1", [growing, plain]).split("\n\n")
+    assert said[0] == "- machine\n- load 0.1"
+    assert said[1].splitlines()[2:] == [
+        "| `row` | ours: wall 2 × theirs | 4.00 × | **no** |",
+        "| `row` | ours: peak 40 MiB | 41.0 MiB | **no** |",
+        "| `row` | ours: CPU 1 × none | – | – |",
+    ]
+    assert said[2].splitlines()[2:] == [
+        "| `row` | `ours` | 4.000 | 1.000 | 41.0 |",
+        "|  | `theirs` | 1.000 | 0.0500 | 1.0 |",
+    ]
+    assert said[3] == "The first three figures are of 1 × 2, the next ones of 2 × 2."
+    assert said[4].splitlines()[2:] == ["| list | 1.000 | 0.0500 | 1.0 | 4.000 | 1.000 | 41.0 | 20.00 | 41.00 |"]
 
 
 def test_script_has_its_run_bit() -> None:

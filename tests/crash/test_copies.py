@@ -32,7 +32,12 @@ def copy(source: Path, target: Path, names) -> None:
 
 
 def sweep(site: Site, act: str, step: int) -> None:
-    stage = Stage(site, ACTS[act])
+    copied_at(Stage(site, ACTS[act]), step)
+
+
+def copied_at(stage: Stage, step: int) -> None:
+    """Take a copy at every so manieth call: some directories before it, the others when the run is over."""
+    site = stage.site
     stage.reset()
     with Faults() as counted:
         stage.play()
@@ -49,9 +54,9 @@ def sweep(site: Site, act: str, step: int) -> None:
         )
 
 
-def wander(site: Site, act: str, lots) -> None:
+def wander(stage: Stage, act: str, lots) -> None:
     """Take copies file by file while the run goes on, the directories in an order drawn by lot, locks included."""
-    stage = Stage(site, ACTS[act])
+    site = stage.site
     for lot in lots:
         dice = random.Random(f"{act} {lot}")
         stage.reset()
@@ -64,20 +69,22 @@ def wander(site: Site, act: str, lots) -> None:
         examine(site, stage.again, site.root / "copy", f"lot {lot}: {', '.join(order)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", _ACTS)
 def test_copy_taken_during_a_run_is_completed_by_the_next_one(site: Site, act: str):
     sweep(site, act, 11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", _ACTS)
 def test_copy_taken_file_by_file_in_any_order_is_completed_by_the_next_run(site: Site, act: str):
-    wander(site, act, range(3))
+    wander(Stage(site, ACTS[act]), act, range(3))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("act", _ACTS)
 def test_ten_copies_taken_file_by_file_are_completed_by_the_next_run(site: Site, act: str):
-    wander(site, act, range(100, 110))
+    wander(Stage(site, ACTS[act]), act, range(100, 110))
 
 
 @pytest.mark.soak
@@ -91,4 +98,4 @@ def test_copy_taken_at_any_call_of_a_run_is_completed_by_the_next_one(site: Site
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("act", _ACTS)
 def test_many_copies_taken_file_by_file_are_completed_by_the_next_run(site: Site, act: str):
-    wander(site, act, range(1000, 1150))
+    wander(Stage(site, ACTS[act]), act, range(1000, 1150))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.acts import ACTS, Stage, left_overs
+from support.acts import ACTS, Stage, left_overs, sampled
 from support.faults import Faults, Kill, Killed
 from support.site import Site
 from support.sweeps import images, in_order
@@ -63,7 +63,7 @@ def endure(stage: Stage, point: str) -> None:
         assert site.server.gets(path) <= 2, point
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", sampled(ACTS, "update", "expiring cache run"))
 def test_killed_at_every_visible_change_the_act_is_finished_by_the_next_run(site: Site, act: str):
     sweep(Stage(site, ACTS[act]), lambda _, name: name in _VISIBLE)
 
@@ -76,6 +76,7 @@ def test_killed_at_every_call_the_act_is_finished_by_the_next_run(site: Site, ac
     sweep(Stage(site, ACTS[act]), lambda number, _: number % _PARTS == part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ["fresh cache run", "replacing cache run", "cache run that finds rot"])
 def test_what_a_kill_leaves_is_swept_an_hour_later(site: Site, act: str):
     stage = Stage(site, ACTS[act])

@@ -98,7 +98,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Played:
 class TestStory:
     def test_ends_well_and_says_nothing_on_stderr(self, played: Played):
         assert (played.code, played.err) == (0, "")
-        assert "Every step did what it should: 18 commands" in played.out
+        assert "Every step did what it should: 22 commands" in played.out
 
     def test_is_short_enough_to_be_watched(self, played: Played):
         """Under 20 s on a machine with nothing else to do: some of them are spent waiting for a list to expire."""
@@ -108,13 +108,14 @@ class TestStory:
         assert list(played.temporary.iterdir()) == []
 
     def test_has_numbered_acts_and_no_colours_in_a_pipe(self, played: Played):
-        assert re.findall(r"^(\d+)\. ", played.out, re.MULTILINE) == [str(number) for number in range(1, 11)]
+        assert re.findall(r"^(\d+)\. ", played.out, re.MULTILINE) == [str(number) for number in range(1, 12)]
         assert "\x1b" not in played.out
 
     def test_shows_commands_as_they_are_typed(self, played: Played):
-        commands = re.findall(r"^  \$ (\S+ -\S+)", played.out, re.MULTILINE)
-        for command in ("endorser -C", "subscribe -s", "subscribe -U", "image -a", "image -l", "cache -x"):
-            assert f"vmcatcher_{command}" in commands
+        classic = ("_subscribe -s", "_subscribe -U", "_image -l", "_cache -x")
+        nouns = (" endorser add", " image subscribe", " plan", " sync", " status", " image history", " image proof")
+        for command in (*classic, *nouns, " image verify-proof"):
+            assert re.search(rf"^  \$ vmcatcher{command}\b", played.out, re.MULTILINE), command
 
     @pytest.mark.parametrize(
         ("act", "states"),
@@ -124,7 +125,7 @@ class TestStory:
             (5, "worker 3, desktop 3, builder 2"),
             (7, "worker 3, desktop 3, builder 2"),
             (8, "worker 3, desktop 1, builder 2, gpu 2"),
-            (9, "worker 1, desktop 1, builder 0, gpu 0"),
+            (10, "worker 1, desktop 1, builder 0, gpu 0"),
         ],
     )
     def test_shows_states(self, played: Played, act: int, states: str):
@@ -137,14 +138,14 @@ class TestStory:
 
         assert links(6) == ["endorsed/desktop", "endorsed/worker"]
         assert links(8) == ["endorsed/worker", "expired/desktop", "expired/worker"]
-        assert links(9) == ["expired/desktop", "expired/worker", "expired/worker"]
+        assert links(10) == ["expired/desktop", "expired/worker", "expired/worker"]
 
     def test_tells_every_kind_of_event(self, played: Played):
-        told = re.findall(r"^  ([A-Z]\w+(?:fix|New))\b", played.act(10), re.MULTILINE)
+        told = re.findall(r"^  ([A-Z]\w+(?:fix|New))\b", played.act(11), re.MULTILINE)
         assert set(told) == {kind.value for kind in EventKind}
 
     def test_says_why_each_image_left(self, played: Played):
-        told = re.findall(r"^  ExpirePostfix +(\w+) +(\S+)$", played.act(10), re.MULTILINE)
+        told = re.findall(r"^  ExpirePostfix +(\w+) +(\S+)$", played.act(11), re.MULTILINE)
         assert told == [("desktop", "withdrawn"), ("worker", "replaced"), ("worker", "list-expired")]
 
     def test_shows_the_refusal_of_a_forged_list(self, played: Played):
@@ -152,8 +153,21 @@ class TestStory:
         assert "(exit code 11)" in act
         assert len(re.findall(r"^  ERROR:.*changed after it was signed", act, re.MULTILINE)) == 1
 
+    def test_shows_what_is_going_to_happen_and_why(self, played: Played):
+        steps = re.findall(r"^  image\tpublish\t-\t(\w+)\t.*\tselected by hand$", played.act(5), re.MULTILINE)
+        assert sorted(steps) == ["desktop", "worker"]
+
+    def test_shows_that_all_is_well_and_that_the_proof_holds(self, played: Played):
+        act = played.act(9)
+        assert "  status\twell\t" in act
+        answers = re.findall(r"^  (consistent|trusted then|signer|image file)\t(\w+)$", act, re.MULTILINE)
+        assert [answer for _, answer in answers] == ["yes"] * 4
+
+    def test_shows_no_digest_as_a_whole(self, played: Played):
+        assert re.search(r"[0-9a-f]{64}", played.out) is None
+
     def test_shows_the_tree(self, played: Played):
-        assert "  ├── subscriptions/\n  │   └── demo-list/\n" in played.act(10)
+        assert "  ├── subscriptions/\n  │   └── demo-list/\n" in played.act(11)
 
 
 @pytest.mark.slow
@@ -161,7 +175,7 @@ class TestKept:
     def test_leaves_all_that_was_made(self, kept: Played):
         assert kept.code == 0, kept.err
         names = {path.name for path in kept.place.iterdir()}
-        assert names == {"certificates", "endorser", "events.jsonl", "lists", "store", "www"}
+        assert names == {"certificates", "endorser", "events.jsonl", "lists", "store", "worker.proof", "www"}
         assert list(kept.temporary.iterdir()) == []
 
     def test_key_is_the_owner_s_only(self, kept: Played):
@@ -219,7 +233,7 @@ class TestKept:
             ["bash", "-ec", "\n".join(script)], env=environment, capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stderr) == (0, "")
-        assert "worker\t3\tdemo-list\n" in done.stdout
+        assert "worker\tcached\tdemo-list\t" in done.stdout
         assert '"hv:version": "5"' in done.stdout
 
 
@@ -281,20 +295,22 @@ class Troupe:
 @pytest.mark.parametrize(
     ("command", "call", "actor", "said"),
     [
-        (
-            "vmcatcher_endorser",
-            1,
-            ["false"],
-            "act 2. Say whom you trust: exit code of vmcatcher_endorser: 0 expected, 1",
-        ),
-        ("vmcatcher_endorser", 1, ["/nonexistent"], "act 2. Say whom you trust: vmcatcher_endorser: a command that"),
-        ("vmcatcher_endorser", 2, ["true"], "act 2. Say whom you trust: endorsers: "),
+        ("vmcatcher", 1, ["false"], "act 2. Say whom you trust: exit code of vmcatcher: 0 expected, 1"),
+        ("vmcatcher", 1, ["/nonexistent"], "act 2. Say whom you trust: vmcatcher: a command that"),
+        ("vmcatcher", 2, ["true"], "act 2. Say whom you trust: endorsers: "),
         ("vmcatcher_subscribe", 2, ["true"], "act 4. Update: states of the images: {'worker': 2, "),
         pytest.param(
-            "vmcatcher_image",
+            "vmcatcher",
             3,
             ["true"],
-            "act 5. Select: states of the images: {'worker': 3, ",
+            "act 5. Select, and look ahead: states of the images: {'worker': 3, ",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "vmcatcher",
+            4,
+            ["true"],
+            "act 5. Select, and look ahead: steps of the plan: ['publish desktop', ",
             marks=pytest.mark.slow,
         ),
         pytest.param(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import pty
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import tty
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,34 +42,51 @@ def steps(text: str) -> list[Step]:
 
 
 def _console(body: str) -> list[Step]:
-    """Read `$ command` lines, each followed by its output."""
+    """Read `$ command` lines, each with the `> ` lines that go on with it, followed by its output."""
     found = []
     for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
-        command, _, output = part.partition("\n")
-        found.append(Step(command, output))
+        first, *rest = part.splitlines(keepends=True)
+        more = list(itertools.takewhile(lambda line: line.startswith("> "), rest))
+        command = "".join([first, *(line.removeprefix("> ") for line in more)])
+        found.append(Step(command.removesuffix("\n"), "".join(rest[len(more) :])))
     return found
 
 
-def run(wanted: list[Step], directory: Path) -> list[tuple[Step, str]]:
-    """Run the commands in one shell in `directory`; return each with what it printed, both streams together."""
+def run(wanted: list[Step], directory: Path, *, on_terminal: bool = False) -> list[tuple[Step, str]]:
+    """Run the commands in one shell in `directory`; return each with what it printed, both streams together.
+
+    `on_terminal` has them print as a reader sees it, on a terminal of 120 columns that knows no colours.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     # A page may start a server; it must not outlive the page, however the page ends.
     script = "trap 'kill $(jobs -p) 2>/dev/null' EXIT\n" + "".join(
         f"{{ {step.command}\n}} 2>&1\nprintf '%s\\n' '{_MARK}'\n" for step in wanted
     )
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=directory,
-        env=os.environ | {"PATH": f"{_commands(directory)}:{os.environ['PATH']}"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    printed = done.stdout.split(f"{_MARK}\n")
+    environment = os.environ | {"PATH": f"{_commands(directory)}:{os.environ['PATH']}"}
+    if on_terminal:
+        environment |= {"TERM": "dumb", "COLUMNS": "120"}
+    printed = _printed(["bash", "-c", script], directory, environment, on_terminal=on_terminal).split(f"{_MARK}\n")
     assert len(printed) == len(wanted) + 1, f"the page ended early: {printed[-1]}"
     return list(zip(wanted, printed, strict=False))
+
+
+def _printed(words: list[str], directory: Path, environment: dict[str, str], *, on_terminal: bool) -> str:
+    """Run a command to its end; return what it wrote to a pipe or to a terminal."""
+    reading, writing = pty.openpty() if on_terminal else os.pipe()
+    if on_terminal:
+        tty.setraw(writing)  # lines end with a line feed, as in the page
+    running = subprocess.Popen(
+        words, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing
+    )
+    os.close(writing)
+    parts = []
+    # A terminal whose last writer is gone is an error to Linux, not an end.
+    with contextlib.suppress(OSError):
+        while part := os.read(reading, 65536):
+            parts.append(part)
+    os.close(reading)
+    running.wait()
+    return b"".join(parts).decode()
 
 
 def _commands(directory: Path) -> Path:

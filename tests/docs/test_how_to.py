@@ -57,6 +57,24 @@ def test_endorser_is_added_linked_and_taken_away_as_told(tmp_path: Path, port: i
 
 @pytest.mark.slow
 @_needs_openssl
+def test_list_is_subscribed_to_and_images_are_chosen_as_told(tmp_path: Path, port: int) -> None:
+    page = replaced(
+        _page("subscribe-and-choose-images.md"),
+        ("https://images.example.org/site.image_list", f"http://127.0.0.1:{port}/tutorial.image_list"),
+        ("site-list", "tutorial-list"),
+    )
+    begin = Step(
+        "export VMCATCHER_STORE=$PWD/store VMCATCHER_DIR_CERT=$PWD/certificates\n"
+        'vmcatcher endorser add alice --subject "/DC=org/DC=example/CN=Alice"'
+        ' --issuer "/DC=org/DC=example/CN=Tutorial CA"',
+        None,
+    )
+    done = run([*publisher(port), begin, *steps(page)], tmp_path / "work")
+    assert lies(done) == []
+
+
+@pytest.mark.slow
+@_needs_openssl
 def test_damaged_image_is_found_and_mended_as_told(tmp_path: Path, port: int) -> None:
     work = tmp_path / "work"
     page = replaced(_page("verify-and-repair.md"), ("/srv/vmcatcher", f"{work}/store"))
@@ -208,3 +226,12 @@ def test_python_of_the_handler_page_finds_the_file(tmp_path: Path) -> None:
     program = f"import json\nfrom pathlib import Path\nentry = Path({str(entry)!r})\n{code}\nprint(image)"
     done = subprocess.run(["python3", "-c", program], env=os.environ, capture_output=True, text=True, check=True)
     assert done.stdout == "/srv/expired/a.2026-01-05_10-00-00\n"
+
+
+@pytest.mark.slow
+@_needs_openssl
+@pytest.mark.skipif(not is_there("jq"), reason="needs jq")
+def test_queries_answer_as_told(tmp_path: Path, port: int) -> None:
+    page = replaced(_page("query-with-jq.md"), ("http://127.0.0.1:8000/", f"http://127.0.0.1:{port}/"))
+    done = run([*publisher(port), _SITE, *steps(page)], tmp_path / "work")
+    assert lies(done) == []

@@ -106,12 +106,11 @@ def test_new_command_gets_its_part_of_a_page_by_itself() -> None:
 import sys
 sys.path[:0] = [{str(ROOT / "src")!r}, {str(_TOOLS)!r}]
 from vmcatcher.cli.commands.common import command, examples
-from vmcatcher.cli.commands.store import store
 
 def polish(run, *, hard: bool = False) -> int:
     '''Make the store shine. It was dull.'''
 
-command(store, "polish", epilog=examples("vmcatcher store polish --hard"))(polish)
+command("store", "polish", has_json=False, epilog=examples("vmcatcher store polish --hard"))(polish)
 from manual import manual
 print(manual()["man1/vmcatcher-store.1"])
 """

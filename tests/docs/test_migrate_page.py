@@ -47,6 +47,7 @@ def old(site: Site) -> ClassicSite:
     return old
 
 
+@pytest.mark.slow
 def test_migration_goes_as_the_page_says(site: Site, old: ClassicSite, monkeypatch: pytest.MonkeyPatch):
     text = PAGE.read_text(encoding="utf-8")
     for there in ("/var/lib/vmcatcher", "/var/cache/vmimages"):

@@ -33,16 +33,18 @@ def _first_column(page: str, heading: str) -> list[str]:
 _needs_openssl = pytest.mark.skipif(not is_there("openssl"), reason="needs openssl")
 
 
+@pytest.mark.slow
 @_needs_openssl
 def test_tutorial_prints_what_it_says(tmp_path: Path, port: int) -> None:
     wanted = steps(_read(TUTORIAL).replace("8000", str(port)))
     server = next(number for number, step in enumerate(wanted) if "http.server" in step.command)
     wanted.insert(server + 1, wait_for(port))
-    done = run(wanted, tmp_path / "work")
+    done = run(wanted, tmp_path / "work", on_terminal=True)
     assert lies(done) == []
     assert len(done) == len(wanted)
 
 
+@pytest.mark.slow
 @_needs_openssl
 def test_readme_quick_start_prints_what_it_says(tmp_path: Path, port: int) -> None:
     """The README's publisher is played by the tutorial's."""

@@ -16,7 +16,9 @@ from support.openssl import smime_sign
 from support.pki import Pki, Signer
 from vmcatcher.errors import PublisherError
 from vmcatcher.errors.trust import ListUntrusted
+from vmcatcher.model.explanation import Outcome
 from vmcatcher.trust.anchors import TrustAnchors
+from vmcatcher.trust.explain import examine
 from vmcatcher.trust.rules import TrustRules
 from vmcatcher.trust.verify import verify
 
@@ -81,6 +83,12 @@ def test_what_must_be_refused_is_refused_with_its_own_error(identifier: str, cas
     assert error.hint
     assert error.one_line().isprintable()
     assert all(isinstance(fact, str | int) for fact in error.facts().values())
+    explained = examine(message, TrustAnchors.load(str(site.pki.certificates)), NOW, site.rules)
+    stopped = next(step.error for step in explained.steps if step.outcome is Outcome.FAILED)
+    assert stopped is not None
+    assert explained.verified is None
+    assert stopped.one_line() == error.one_line(), "what `trust explain` says is what an update says"
+    assert all(step.said.isprintable() for step in explained.steps)
 
 
 def test_site_in_good_order_accepts(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_image_larger_than_a_file_may_be_is_said_in_one_line_and_comes_later(cac
     assert cached.endorsed()[image_id(3)] == bytes(200_000)
 
 
+@pytest.mark.slow
 @needs("prlimit")
 def test_run_without_enough_descriptors_is_said_without_a_traceback_and_heals(cached: Site):
     cached.publish("2", cached.image(1, "2"), cached.image(3, content=bytes(200_000)))

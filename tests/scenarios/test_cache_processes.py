@@ -97,6 +97,7 @@ def test_images_can_be_listed_and_selected_during_a_download(slow: Site):
     assert sorted(slow.endorsed()) == [image_id(1), image_id(2)]
 
 
+@pytest.mark.slow
 def test_run_that_is_stopped_for_a_while_goes_on_where_it_was(site: Site):
     site.join(site.image(1, content=CONTENT))
     site.select(1)

@@ -300,6 +300,7 @@ def _old_database(site: Site) -> None:
     shell("chown -R vmcatcher:vmcatcher /var/lib/vmcatcher /var/cache/vmimages/*")
 
 
+@pytest.mark.slow
 def test_database_of_the_classic_program_stops_the_cron_file_until_it_is_imported(machine: Site):
     _old_database(machine)
     before = tree(Path("/var/lib/vmcatcher")), tree(IMAGES)

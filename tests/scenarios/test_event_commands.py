@@ -10,6 +10,7 @@ import pytest
 
 from support.site import LIST_ID, Result, Site, image_id
 from support.tree import check_invariants
+from vmcatcher.model.instant import instant_text
 from vmcatcher.store import documents
 
 REFUSES = "exit 3"
@@ -61,7 +62,7 @@ def test_nothing_waits_in_a_store_where_all_was_taken(site: Site):
     site.select(1)
     site.cache()
     assert event(site, "list").out == ""
-    assert event(site, "list", "--json").json == {"format": 1, "events": []}
+    assert event(site, "list", "--json").answer == {"events": []}
 
 
 def test_no_store_has_no_events_and_is_not_made(site: Site):
@@ -71,17 +72,16 @@ def test_no_store_has_no_events_and_is_not_made(site: Site):
 
 
 def test_owed_event_is_listed_with_its_next_attempt(owing: Site):
-    [(identifier, state, kind, image, attempts, following)] = rows(owing)
-    assert (state, kind, image, attempts) == ("owed", "AvailablePostfix", image_id(1), "1")
-    assert following == "told by the next run"
+    [(identifier, state, kind, image, attempts, following, why)] = rows(owing)
+    assert (state, kind, image, attempts, why) == ("owed", "AvailablePostfix", image_id(1), "1", "-")
+    assert following == "-"
     assert len(identifier) == 36
 
 
 def test_given_up_event_is_listed_with_its_reason(failed: Site):
-    [(_, state, kind, _, attempts, following)] = rows(failed)
+    [(_, state, kind, _, attempts, _, why)] = rows(failed)
     assert (state, kind, attempts) == ("failed", "AvailablePostfix", "5")
-    assert following.startswith("given up ")
-    assert following.endswith("the handler never took it")
+    assert why == "the handler never took it"
 
 
 def test_list_can_be_narrowed(failed: Site):
@@ -97,7 +97,7 @@ def test_new_images_are_listed_with_their_subscription(site: Site):
     site.join(site.image(1))
     site.publish("2", site.image(1), site.image(2))
     site.run("subscribe", "-U", "-x", REFUSES)
-    [found] = event(site, "list", "--json").json["events"]
+    [found] = event(site, "list", "--json").answer["events"]
     assert (found["kind"], found["image"], found["list"]) == ("SubscriptionImageNew", image_id(2), LIST_ID)
     assert found["variables"]["VMCATCHER_EVENT_DC_TITLE"] == "Title of image 2"
 
@@ -105,9 +105,9 @@ def test_new_images_are_listed_with_their_subscription(site: Site):
 def test_show_names_everything_about_one(owing: Site):
     [row] = rows(owing)
     lines = event(owing, "show", row[0][:5]).lines
-    assert lines[:4] == [f"id={row[0]}", "state=owed", "kind=AvailablePostfix", f"image={image_id(1)}"]
-    assert f"VMCATCHER_EVENT_FILENAME={image_id(1)}" in lines
-    assert event(owing, "show", row[0], "--json").json["id"] == row[0]
+    assert lines[:4] == [f"id\t{row[0]}", "state\towed", "kind\tAvailablePostfix", f"image\t{image_id(1)}"]
+    assert f"VMCATCHER_EVENT_FILENAME\t{image_id(1)}" in lines
+    assert event(owing, "show", row[0], "--json").answer["id"] == row[0]
 
 
 def test_title_cannot_forge_a_line(site: Site):
@@ -117,7 +117,7 @@ def test_title_cannot_forge_a_line(site: Site):
     [row] = rows(site)
     shown = event(site, "show", row[0]).out
     assert "\x1b" not in shown
-    assert [line for line in shown.splitlines() if line.startswith("id=")] == [f"id={row[0]}"]
+    assert [line for line in shown.splitlines() if line.startswith("id\t")] == [f"id\t{row[0]}"]
 
 
 def test_unknown_and_ambiguous_beginnings_are_refused(owing: Site):
@@ -129,7 +129,7 @@ def test_unknown_and_ambiguous_beginnings_are_refused(owing: Site):
     document = {"format": 1, "id": f"{ids[0]}0", "kind": "AvailablePostfix", "attempts": 5, "why": "x"}
     failed_path.write_text(json.dumps({**document, "given_up": "2026-01-01T00:00:00Z", "variables": {}}))
     assert "the beginning of 2 events" in event(owing, "show", ids[0][:-1], code=1).err
-    assert event(owing, "show", ids[0]).lines[0] == f"id={ids[0]}"
+    assert event(owing, "show", ids[0]).lines[0] == f"id\t{ids[0]}"
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"format": 1, "id": "../x", "kind": "AvailablePostfix"}'])
@@ -156,7 +156,7 @@ def test_owed_event_waits_longer_after_each_refusal_and_is_told_at_once_when_ask
     owing.expect(0, "cache", "-x", REFUSES)
     [row] = rows(owing)
     assert row[4] == "2"
-    assert row[5].startswith("told by the first run after ")
+    assert row[5] > instant_text(owing.now)
     owing.cache()
     assert owing.told() == ["ProcessPrefix", "ProcessPostfix"]
     result = event(owing, "retry", row[0], *takes(owing))

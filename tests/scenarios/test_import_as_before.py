@@ -216,10 +216,10 @@ class Moving:
         assert result.code == code, result
         return result
 
-    def import_db(self) -> dict[str, object]:
+    def import_db(self) -> Result:
         directories = f"--cache-dir {self.old.cached} --expired-dir {self.old.expired}"
-        report: dict[str, object] = self.shell(f"vmcatcher store import-db {directories} --json {self.old.url}").json
-        assert report["left_out"] == []
+        report = self.shell(f"vmcatcher store import-db {directories} --json {self.old.url}")
+        assert report.errors == []
         return report
 
 
@@ -258,7 +258,7 @@ def test_second_import_changes_nothing(moving: Moving):
     first = moving.import_db()
     before, directories = tree(moving.store), tree(moving.old.root, ignore=("vmcatcher/",))
     second = moving.import_db()
-    assert first["counts"] != second["counts"]
+    assert first.answer["counts"] != second.answer["counts"]
     assert tree(moving.store) == before
     assert tree(moving.old.root, ignore=("vmcatcher/",)) == directories
     assert moving.site.server.requests == []

@@ -73,8 +73,8 @@ class World:
 
     def report(self, *arguments: str, code: int = 0, **options: Any) -> dict[str, Any]:
         """Run the command and return its report."""
-        report: dict[str, Any] = self.import_db("--json", *arguments, code=code, **options).json
-        return report
+        done = self.import_db("--json", *arguments, code=code, **options)
+        return {**done.answer, "left_out": done.errors}
 
     def problems(self, report: dict[str, Any]) -> list[str]:
         return [one["id"] for one in report["left_out"]]
@@ -598,7 +598,7 @@ def test_list_that_cannot_be_proved_is_kept_aside_with_the_reason(
     report = empty.report(code=1)
     assert empty.problems(report) == ["stored-list-not-proved", "file-not-adopted"]
     assert why in report["left_out"][0]["text"]
-    assert any("has no current list until vmcatcher_subscribe -U" in note for note in report["notes"])
+    assert any("has no current list until `vmcatcher sync` (vmcatcher_subscribe -U)" in note for note in report["notes"])
     kept = sorted((empty.store / "quarantine").iterdir())
     assert [path.suffix for path in kept] == [".json", ".smime"]
     assert kept[1].read_bytes() == signed

@@ -229,7 +229,7 @@ def test_freed_bytes_are_what_the_disk_had_given(left: Site):
 def test_bytes_with_another_name_free_nothing_and_are_said_to_stay(left: Site):
     subprocess.run(["cp", "-al", left.store, left.root / "backup"], check=True)
     result = prune(left, "--json")
-    dropped = [one for one in result.json["dropped"] if one["kind"] == "blob"]
+    dropped = [one for one in result.answer["dropped"] if one["kind"] == "blob"]
     assert [(one["freed"], one["shared"]) for one in dropped] == [(0, True)] * 2
     assert len(list((left.root / "backup" / "blobs" / "sha512").glob("*/*"))) == 4
     shutil.rmtree(left.root / "backup")
@@ -243,14 +243,14 @@ def test_line_of_bytes_with_another_name_says_so(left: Site):
 
 
 def test_json_is_one_document_with_every_thing_and_the_total(left: Site):
-    document = prune(left, "--json", "--dry-run").json
-    assert document["format"] == 1
+    planned = prune(left, "--json", "--dry-run")
+    document = planned.answer
     assert document["dry_run"] is True
-    assert document["failed"] == []
+    assert planned.errors == []
     assert document["freed"] == sum(one["freed"] for one in document["dropped"])
     assert [one["kind"] for one in document["dropped"]] == ["expired", "expired", "blob", "blob"]
     assert set(document["dropped"][0]) == {"kind", "path", "reason", "size", "freed", "shared"}
-    done = prune(left, "--json").json
+    done = prune(left, "--json").answer
     assert {**document, "dry_run": False} == done
 
 
@@ -545,8 +545,8 @@ def test_views_of_files_lose_their_entries_and_the_bytes_are_counted_once(site: 
     site.cache()
     lapse(site, 100 * DAY)
     result = prune(site, "--json")
-    assert [one["kind"] for one in result.json["dropped"]] == ["expired", "blob"]
-    entry, stored = result.json["dropped"]
+    assert [one["kind"] for one in result.answer["dropped"]] == ["expired", "blob"]
+    entry, stored = result.answer["dropped"]
     # A record and, where the view has a copy, its bytes; hard links give the bytes back with the blob, which goes last.
     assert entry["freed"] // 4096 == (2 if links == "copy" else 1)
     assert entry["shared"] == (links == "hardlink")

@@ -83,12 +83,12 @@ def test_repair_in_json_names_what_was_done_and_what_is_left(cached: Site):
     own(cached, "index.tsv", OTHER_ID).write_text("torn")
     done = check(cached, "--repair", "--json")
     assert done.code == 1
-    assert {(one["invariant"], os.path.basename(one["path"])) for one in done.json["repaired"]} == {
+    assert {(one["invariant"], os.path.basename(one["path"])) for one in done.answer["repaired"]} == {
         ("I1", "subscription.json"),
         ("I10", "index.tsv"),
     }
-    assert [one["path"] for one in done.json["findings"] if one["damage"]] == [str(own(cached, "subscription.json"))]
-    assert done.json["damaged"] == 1
+    assert [one["path"] for one in done.answer["findings"] if one["damage"]] == [str(own(cached, "subscription.json"))]
+    assert done.answer["damaged"] == 1
 
 
 @pytest.mark.parametrize("name", ["update", "cache"])
@@ -280,7 +280,7 @@ def test_record_of_an_expired_version_is_made_again_with_its_name_and_reason(cac
 
 def test_index_that_rotted_is_not_believed(cached: Site):
     path = own(cached, "index.tsv")
-    path.write_bytes(path.read_bytes().replace(b"\t1\t", b"\t0\t", 1))
+    path.write_bytes(path.read_bytes().replace(b"\n1\t", b"\n0\t", 1))
     assert cached.states()[image_id(1)] == 3
     assert "I10 damage" in check(cached).out
 
@@ -324,6 +324,7 @@ def mended(site: Site) -> dict[str, object]:
     return found | {"quarantine": sorted(set(kept(site)))}
 
 
+@pytest.mark.slow
 def test_repair_killed_at_any_call_is_finished_by_the_next_one(cached: Site):
     ruin(cached)
     before = cached.root / "before"

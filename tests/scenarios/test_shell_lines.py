@@ -125,6 +125,7 @@ def test_columns_are_cut_at_tabs_and_read_by_the_shell(filled: Shell):
     filled.expect("2\n", f"vmcatcher_image -l | grep -c '\t2\t'; vmcatcher_image -l | grep -q '^{image_id(2)}\t3'")
 
 
+@pytest.mark.slow
 def test_lines_of_one_cloud_manager_run_as_they_are(shell: Shell):
     site = shell.site
     site.publish("1", site.image(1), site.image(2))
@@ -149,6 +150,7 @@ def test_lines_of_one_cloud_manager_run_as_they_are(shell: Shell):
     ]
 
 
+@pytest.mark.slow
 def test_handler_that_pastes_its_paths_finds_every_file(filled: Shell):
     site = filled.site
     site.select(1, 2)
@@ -196,6 +198,7 @@ def test_handler_that_asks_what_is_cached_gets_an_answer(filled: Shell):
     assert sorted(filled.told()) == [f"replaced {image_id(1)}", f"withdrawn {image_id(2)}"]
 
 
+@pytest.mark.slow
 def test_index_of_the_cache_is_read_by_scripts(filled: Shell):
     filled.site.select(1, 2)
     filled.expect("", "vmcatcher_cache")

@@ -11,7 +11,7 @@ import pytest
 
 from support.site import LIST_ID, Site, image_id
 from support.tree import check_invariants
-from vmcatcher.services import update
+from vmcatcher.services import admitting
 
 SUBSCRIPTION = Path("subscriptions") / LIST_ID
 
@@ -20,13 +20,13 @@ SUBSCRIPTION = Path("subscriptions") / LIST_ID
 def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Every content whose images an update read."""
     contents: list[bytes] = []
-    parse = update.parse_image_list
+    parse = admitting.parse_image_list
 
     def noting(content: bytes):
         contents.append(content)
         return parse(content)
 
-    monkeypatch.setattr(update, "parse_image_list", noting)
+    monkeypatch.setattr(admitting, "parse_image_list", noting)
     return contents
 
 

@@ -16,13 +16,17 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.site import LIST_ID, Result, Site, image_id
+from vmcatcher.store.check import check_store
+from vmcatcher.store.root import open_store
 
 _SEAL = "~sha256"
 """The digest of a document's text, which differs where its instants do."""
@@ -39,6 +43,8 @@ class Act:
     """Whether the next plain run is the same command and an update, which an operator runs in any case."""
     is_rotten: bool = False
     """Whether bytes are wrong before the act begins."""
+    code_after: int = 0
+    """What the next run ends with where something is wrong that no run can mend: a server that is away, a refusal."""
 
 
 def known_endorser(site: Site) -> None:
@@ -117,6 +123,8 @@ class Stage:
     def __init__(self, site: Site, act: Act) -> None:
         self.site = site
         self.act = act
+        # One download after the other: calls are counted, and those of one play have to be those of the next.
+        site.environment["VMCATCHER_JOBS"] = "1"
         act.prepare(site)
         site.told()
         self._before = site.root / "before"
@@ -125,9 +133,10 @@ class Stage:
         assert first.code != 70, first
         self.code = first.code
         last = self.again()
-        assert last.code == 0, last
+        assert last.code == act.code_after, last
         self.whole = portrait(site.store)
         self.whole_story = self.story()
+        self.whole_findings = self.findings()
 
     def reset(self) -> None:
         """Have the store as it was before the act, and nothing told or asked for."""
@@ -157,9 +166,17 @@ class Stage:
         """Return what was told of each image, in order, each event once however often it was told."""
         return story(self.site)
 
+    def findings(self) -> list[str]:
+        """Return what a check of the store finds, with its bytes."""
+        return [str(one) for one in check_store(open_store(str(self.site.store)), read_bytes=True)]
+
 
 def story(site: Site) -> dict[str, list[tuple[str, ...]]]:
-    """Return what was told of each image, in order, each event once however often it was told."""
+    """Return what was told of each image, in order, each event once however often it was told.
+
+    That a list names an image is told by the update, and by the next one where this one fails: no event of the image in
+    the cache waits for it.
+    """
     told: dict[str, list[tuple[str, ...]]] = {}
     seen: set[str] = set()
     for event in site.noted():
@@ -167,8 +184,13 @@ def story(site: Site) -> dict[str, list[tuple[str, ...]]]:
             continue
         seen.add(event["ID"])
         facts = tuple(event.get(name, "") for name in ("TYPE", "HV_VERSION", "REASON", "FILENAME"))
-        told.setdefault(event["DC_IDENTIFIER"], []).append(facts)
+        told.setdefault(stream(event), []).append(facts)
     return told
+
+
+def stream(event: dict[str, str]) -> str:
+    """Return what an event is in order with: all others of the image in the cache, or of its list."""
+    return f"{event['DC_IDENTIFIER']}{' as listed' if event['TYPE'] == 'SubscriptionImageNew' else ''}"
 
 
 def left_overs(store: Path) -> list[str]:
@@ -214,3 +236,8 @@ def _scrubbed(document: Any) -> Any:
     if isinstance(document, list):
         return [_scrubbed(one) for one in document]
     return document
+
+
+def sampled(acts: Iterable[str], *quick: str) -> list[object]:
+    """Return acts as parameters of a test, of which all but the `quick` ones are slow."""
+    return [act if act in quick else pytest.param(act, marks=pytest.mark.slow) for act in acts]

@@ -7,9 +7,9 @@
     assert crowd.overlaps() == []           # no two runs at once
     assert crowd.lost(crowd.final()) == []  # whatever a command said it did is so in the end
 
-Every worker is a process of its own that runs one command line after the other through the `main` of the classic
-commands: what starts of Python would cost is spent once for each worker. `Crowd.run` runs real commands, each in a
-process of its own, beside them. All write down when each command began and ended, by the one clock of the machine.
+Every worker is a process of its own that runs one command line after the other through the `main` of the commands:
+what starts of Python would cost is spent once for each worker. `Crowd.run` runs real commands, each in a process of its
+own, beside them. All write down when each command began and ended, by the one clock of the machine.
 
 This module is also the program of a worker: `python -m support.crowd PLAN`.
 """
@@ -17,6 +17,7 @@ This module is also the program of a worker: `python -m support.crowd PLAN`.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
 import json
@@ -26,7 +27,6 @@ import random
 import subprocess
 import sys
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -203,7 +203,7 @@ class Crowd:
 
     def trouble(self) -> list[str]:
         """Return everything that must not be, however many are at work."""
-        may_be_held = {"update", "cache"}
+        may_be_held = {"update", "cache", "sync", "prune"}
         odd = [
             f"{one.who}: {one.command} {one.what} ended with {one.code}: {one.errors or one.output}"
             for one in self.done
@@ -244,7 +244,7 @@ class Crowd:
         """
         changes: dict[str, list[Done]] = {}
         for one in self.done:
-            if one.code == 0 and one.command in {"select", "link"}:
+            if one.code == 0 and one.command in {"select", "link", "veto"}:
                 changes.setdefault(one.what, []).append(one)
         found = [
             f"{one.who}: {one.what} was {not one.value} meanwhile" for one in self.done if one.command == FORGOTTEN
@@ -257,14 +257,15 @@ class Crowd:
         return found
 
     def final(self) -> dict[str, bool]:
-        """Return what is selected and linked now, by the names of the changes."""
+        """Return what is selected, linked and vetoed now, by the names of the changes."""
         links = self.site.expect(0, "endorser", "-K").out
         linked = {row.split("\t")[0].strip("'"): True for row in links.splitlines()}
-        return {**{image: bool(state & 1) for image, state in self.site.states().items()}, **linked}
+        vetoed = {path.stem: True for path in (self.site.store / "vetoes").glob("*.json")}
+        return {**{image: bool(state & 1) for image, state in self.site.states().items()}, **linked, **vetoed}
 
 
 def _names_a_holder(errors: str) -> bool:
-    return "held by vmcatcher_" in errors and "(pid " in errors and " on " in errors and "since " in errors
+    return "held by vmcatcher" in errors and "(pid " in errors and " on " in errors and "since " in errors
 
 
 def _tell(child: subprocess.Popen[str]) -> None:
@@ -278,8 +279,10 @@ def _tell(child: subprocess.Popen[str]) -> None:
 
 
 def _run(command: str, *arguments: str) -> tuple[int, str, str]:
-    """Run a classic command in this process; return exit code, stdout and stderr."""
-    module = importlib.import_module(f"vmcatcher.cli.classic.{command}")
+    """Run a command in this process; return exit code, stdout and stderr."""
+    module = importlib.import_module(
+        "vmcatcher.cli.app" if command == "vmcatcher" else f"vmcatcher.cli.classic.{command}"
+    )
     out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True), io.StringIO()
     root = logging.getLogger()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -301,15 +304,20 @@ def _chosen(plan: Plan, chance: random.Random) -> tuple[str, str, bool, tuple[st
     value = chance.random() < 0.5
     image = _image(chance.choice((*_SHARED, *(_FIRST_OWN + plan.number,) * 5)))
     name = f"worker-{plan.number}"
+    # Bytes that no image has, so that nothing leaves for it: that it stays decided is what is looked at.
+    digest = hashlib.sha512(f"{name} {chance.randrange(5)}".encode()).hexdigest()
     acts = (
         ("select", image, value, ("image", "-a" if value else "-r", "-u", image)),
         ("link", name, value, ("endorser", "-k" if value else "-u", "-e", name, "-s", LIST_ID)),
         ("update", "", False, ("subscribe", "-U")),
         ("cache", "", False, ("cache",)),
+        ("sync", "", False, ("vmcatcher", "sync", "--quiet")),
+        ("prune", "", False, ("vmcatcher", "store", "prune", "--grace", "0", "--expired-retention", "0")),
+        ("veto", digest, True, ("vmcatcher", "image", "veto", digest, "--reason", name)),
         ("list", "", False, ("image", "-l")),
         ("info", "", False, ("image", "-i", "-u", _image(1), "-f", "json")),
     )
-    return chance.choices(acts, (40, 15, 15, 15, 8, 7))[0]
+    return chance.choices(acts, (37, 14, 10, 10, 9, 3, 5, 7, 5))[0]
 
 
 def _work(plan: Plan, log: IO[str]) -> None:
@@ -336,8 +344,9 @@ def _is_whole(kind: str, text: str) -> bool:
             listed = [line.split("\t") for line in text.splitlines()]
             return text.endswith("\n") and all(len(row) == 3 and row[2] == LIST_ID for row in listed)
         case "index.tsv":
-            head, _, rest = text.partition("\n")
-            return rest.endswith("\n") and head.split("\t")[-1] == f"{zlib.crc32(rest.encode()):08x}"
+            from vmcatcher.store import index_text
+
+            return not index_text.is_torn(text.encode())
         case _:
             try:
                 return isinstance(json.loads(text), dict | list)
@@ -376,6 +385,7 @@ def main() -> None:
         vars(context)["hold"] = lambda *unused, **named: contextlib.nullcontext()
     for command in ("cache", "endorser", "image", "subscribe"):
         importlib.import_module(f"vmcatcher.cli.classic.{command}")
+    importlib.import_module("vmcatcher.cli.app")
     print("ready", flush=True)
     sys.stdin.readline()
     with open(plan.log, "w") as log:

@@ -12,6 +12,7 @@ play to play, and what is compared is without them.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -25,7 +26,7 @@ from unittest import mock
 
 from support import acts
 from support.classic_database import ClassicSite
-from support.site import LIST_ID, Result, Site, _captured, image_id
+from support.site import LIST_ID, Result, Site, image_id
 from vmcatcher.store import root
 from vmcatcher.store.check import check_store
 
@@ -48,6 +49,7 @@ _INSTANTS = (
     ("%Y%m%dT%H%M%SZ", re.compile(r"\d{8}T\d{6}Z")),
     ("%Y-%m-%d_%H-%M-%S", re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")),
 )
+_RULE = "format=qcow2"
 _LONGEST_SWEEP = timedelta(hours=12)
 
 
@@ -81,6 +83,8 @@ class InstalledStage:
     def __init__(self, site: Site, act: InstalledAct) -> None:
         self.site = site
         self.act = act
+        # One download after the other: strace counts the calls of other threads apart.
+        site.environment["VMCATCHER_JOBS"] = "1"
         self._since = site.now - timedelta(hours=2)
         act.prepare(site)
         site.told()
@@ -114,8 +118,6 @@ class InstalledStage:
         """Do what is done next in any case, in this process: the same command, and perhaps an update."""
         self.site.now = datetime.now(UTC).replace(microsecond=0)
         program, *words = self.act.words(self.site)
-        if program == "vmcatcher":
-            return _noun_verb(self.site, words)
         done = self.site.run(program.removeprefix("vmcatcher_"), *words)
         return self.site.run("subscribe", "-U") if self.act.is_update_next and done.code == 0 else done
 
@@ -192,23 +194,6 @@ def _touching(lines: list[str], store: str) -> list[Call]:
     return found
 
 
-def _noun_verb(site: Site, words: list[str]) -> Result:
-    from vmcatcher import wiring
-    from vmcatcher.cli.app import app
-
-    with (
-        mock.patch.dict(os.environ, site.environment),
-        mock.patch.object(wiring, "clock", return_value=site.now),
-        _captured() as (out, err),
-    ):
-        code = 0
-        try:
-            app(args=words, prog_name="vmcatcher")
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0
-    return Result(code, out.getvalue().decode(), err.getvalue(), out.getvalue())
-
-
 # -- what is there before
 
 
@@ -268,6 +253,40 @@ def _classic(site: Site) -> None:
     old.close()
 
 
+def cached_with_news(site: Site) -> None:
+    """Three images are cached; a list that nobody has seen yet replaces one, withdraws one and names a new one."""
+    acts.with_news(site)
+    site.cache()
+
+
+def _mirrored(site: Site) -> None:
+    """A mirror has the beginning of one of two images: it is dropped in the middle of a run, and of a download."""
+    _two(site)
+    site.environment["VMCATCHER_MIRRORS"] = site.server.url("/mirror")
+    content = b"image 1 version 1\n" * 100
+    digest = hashlib.sha512(content).hexdigest()
+    site.server.publish(f"/mirror/sha512/{digest[:2]}/{digest}", content[:700])
+
+
+def _with_crl(site: Site) -> None:
+    """A revocation list was fetched, and the CA has a newer one, which revokes somebody else."""
+    site.join(site.image(1))
+    site.pki.certificate.with_suffix(".crl_url").write_text(site.server.url("/crl"))
+    site.pki.remove_crl()
+    now = datetime.now(UTC).replace(microsecond=0)
+    site.server.publish("/crl", site.pki.crl_der(last_update=now - timedelta(days=2)))
+    site.expect(0, "vmcatcher", "trust", "fetch-crls")
+    site.pki.revoke(site.pki.endorser("Mallory Endorser"))
+    site.pki.remove_crl()
+    site.server.publish("/crl", site.pki.crl_der(last_update=now - timedelta(hours=1)))
+
+
+def _with_formats(site: Site) -> None:
+    """Two images of one format are cached, and a third of another one is not selected."""
+    site.join(site.image(1, hv__format="qcow2"), site.image(2), site.image(3, hv__format="qcow2"))
+    site.select(1, 2)
+
+
 # -- the commands
 
 
@@ -287,6 +306,10 @@ def _unselect(site: Site) -> tuple[str, ...]:
     return ("vmcatcher_image", "-r", "-u", image_id(2))
 
 
+def _sync(site: Site) -> tuple[str, ...]:
+    return ("vmcatcher", "sync", "-x", f"cat >> {site.events}")
+
+
 def _import(site: Site) -> tuple[str, ...]:
     old = site.root / "old"
     places = ("--cache-dir", str(old / "endorsed"), "--expired-dir", str(old / "expired"))
@@ -303,4 +326,14 @@ INSTALLED = {
     "cache run that finds rot": InstalledAct(_rotten, _cache, is_rotten=True),
     "select": InstalledAct(_two, _unselect, is_update_next=True),
     "import": InstalledAct(_classic, _import),
+    "sync": InstalledAct(cached_with_news, _sync),
+    "cache run that drops a mirror": InstalledAct(_mirrored, _cache),
+    "rule": InstalledAct(
+        _with_formats, lambda _: ("vmcatcher", "subscription", "set", LIST_ID, "--where", _RULE), is_update_next=True
+    ),
+    "veto": InstalledAct(_two, lambda _: ("vmcatcher", "image", "veto", image_id(1), "--reason", "why")),
+    "unsubscribe from an image": InstalledAct(
+        _two, lambda _: ("vmcatcher", "image", "unsubscribe", image_id(2)), is_update_next=True
+    ),
+    "fetch of a revocation list": InstalledAct(_with_crl, lambda _: ("vmcatcher", "trust", "fetch-crls")),
 }

@@ -34,8 +34,11 @@ _KINDS = (
     ("subscriptions/*/index.tsv", "index"), ("subscriptions/*/lists/*.smime", "list"),
     ("subscriptions/*/lists/*.evidence", "evidence"), ("marks/*.json", "mark"), ("vetoes/*.json", "veto"),
     ("cache/*/*.json", "record"), ("blobs/sha512/*/*", "blob"), ("endorsed/*", "link"), ("expired/*", "link"),
-    ("events/failed/*.json", "failed event"), ("events/log/*.jsonl", "log"), ("locks/*.lock", "lock"),
+    ("events/failed/*.json", "failed event"), ("events/log/*Z-*.jsonl", "log"), ("locks/*.lock", "lock"),
+    ("events/log/not-done.jsonl", "not done"), ("trust/*.r0", "fetched CRL"), ("trust/*.fetch.json", "CRL note"),
 )  # fmt: skip
+_LOGS = frozenset({"log", "not done"})
+"""What has lines and no seal."""
 FOREIGN = "README.somebody"
 
 
@@ -164,15 +167,15 @@ def is_beyond_finding(damage: Damage) -> bool:
         case "flip":
             # Text of a log, which has no seal; what a marker says beside format, locks and place; what a lock and a
             # veto say, whose names alone count.
-            return damage.kind in ("log", "marker", "veto", "lock")
+            return damage.kind in (*_LOGS, "marker", "veto", "lock")
         case "truncate" | "empty" | "random":
-            return damage.kind in ("veto", "lock") or (damage.kind == "log" and damage.how != "random")
+            return damage.kind in ("veto", "lock") or (damage.kind in _LOGS and damage.how != "random")
         case "swap":
-            return kinds <= {"log"} or kinds <= {"veto"} or kinds <= {"lock"} or kinds == {"veto", "lock"}
+            return kinds <= _LOGS | {"veto"} or kinds <= {"lock"} or kinds == {"veto", "lock"}
         case "delete":
             # As if it had never been, which is an ordinary state: nothing was noted, given up, vetoed, or secret, and
             # nobody missed the endorser whom no subscription links.
-            ordinary = ("fetch", "verdict", "veto", "log", "failed event", "secret", "lock")
+            ordinary = ("fetch", "verdict", "veto", *_LOGS, "failed event", "secret", "lock", "CRL note")
             return damage.path.name == "bob.json" or damage.kind in ordinary
         case "plant directory":
             # A run that is killed leaves the empty directory of a version or a subscription.
@@ -205,6 +208,22 @@ def _print(path: Path) -> tuple[bytes, int]:
     return path.read_bytes(), path.stat().st_mtime_ns
 
 
+def _miss(site: Site) -> None:
+    """Have a run note of an image why it could not be had."""
+    site.expect(0, "image", "-a", "-u", image_id(6))
+    site.server.fault("/images/6-v1.raw", "status", status=404)
+    site.expect(75, "vmcatcher", "sync")
+    site.expect(0, "image", "-r", "-u", image_id(6))
+
+
+def _fetch_crl(site: Site) -> None:
+    """Have the CA's revocation list in the store; the one in the trust-anchor directory is older."""
+    site.pki.certificate.with_suffix(".crl_url").write_text(site.server.url("/crl"))
+    site.server.publish("/crl", site.pki.crl_der(last_update=site.now - timedelta(minutes=30)))
+    site.pki.write_crl(site.pki.crl_der(last_update=site.now - timedelta(days=1)))
+    site.expect(0, "vmcatcher", "trust", "fetch-crls")
+
+
 def _fill(site: Site) -> None:
     """Two subscriptions, versions in and out of the views, a password, a veto, an event given up, and strangers."""
     site.join(site.image(1), site.image(2), site.image(3))
@@ -219,6 +238,8 @@ def _fill(site: Site) -> None:
     site.publish("2", site.image(1, "2"), site.image(2))
     site.expect(0, "subscribe", "-U")
     site.cache()
+    _miss(site)
+    _fetch_crl(site)
     layout = root.open_store(str(site.store))
     for list_id in (LIST_ID, OTHER_ID):
         subscriptions.put_secret(layout, list_id, subscriptions.Secret(f"hush {list_id}", "https://grid.test"))

@@ -30,6 +30,7 @@ from typing import Any
 from unittest import mock
 
 from support.pki import Pki, Signer
+from support.schemas import check_envelope
 from support.server import Server
 from support.tree import check_invariants, tree
 
@@ -54,6 +55,17 @@ class Result:
     def json(self) -> Any:
         """Stdout as one JSON document."""
         return json.loads(self.out)
+
+    @property
+    def answer(self) -> Any:
+        """The `result` of the JSON document of a noun-verb command, which keeps to its schema."""
+        return check_envelope(self.out)["result"]
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """The errors that the same document names."""
+        errors: list[dict[str, Any]] = check_envelope(self.out)["errors"]
+        return errors
 
     @property
     def lines(self) -> list[str]:

@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.acts import stream
 from support.installed_acts import FAST_STRACE, INSTALLED, STRACE, Call, InstalledStage
 from support.server import Server
 from support.site import Result, Site
@@ -198,8 +199,10 @@ def in_order(site: Site) -> bool:
     newest: dict[str, str] = {}
     over: set[str] = set()
     for event in site.noted():
-        image, identifier = event.get("DC_IDENTIFIER"), event["ID"]
-        if image is None or newest.get(image) == identifier:
+        if "DC_IDENTIFIER" not in event:
+            continue
+        image, identifier = stream(event), event["ID"]
+        if newest.get(image) == identifier:
             continue
         if identifier in over:
             return False

@@ -105,6 +105,7 @@ def test_fault_17_fault_21_great_crowd_loses_nothing_and_tears_nothing(site: Sit
     assert sum(crowd.reads.values()) >= 10_000
 
 
+@pytest.mark.slow
 def test_fault_22_small_crowd_without_locks_corrupts_nothing(site: Site):
     demand_sound(crowded(site, "kernel", workers=3, rounds=6, readers=0, is_unlocked=True))
 

@@ -159,6 +159,7 @@ def test_fault_28_views_that_a_copy_lacks_are_made_again_by_the_next_run(site: S
     assert site.told() == ["ProcessPrefix", "ProcessPostfix"], "nothing has happened as far as the cloud knows"
 
 
+@pytest.mark.slow
 def test_fault_28_views_that_a_copy_lacks_are_made_again_by_a_repair(site: Site):
     site.join(site.image(1), site.image(2))
     site.select(1, 2)
@@ -276,6 +277,7 @@ def test_fault_32_restored_store_says_how_old_its_newest_list_is_and_refuses_wha
     site.expect(0, "subscribe", "-U")
 
 
+@pytest.mark.slow
 def test_fault_29_hard_linked_backup_is_not_changed_by_the_download_that_it_caught(site: Site):
     site.join(site.image(1, content=CONTENT))
     site.select(1)

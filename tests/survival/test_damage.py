@@ -6,13 +6,14 @@ import os
 import random
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from support.ruin import HOWS, Damage, Ruins, is_beyond_finding
 from support.server import Server
-from support.site import Site
+from support.site import LIST_ID, Site, image_id
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.services.context import Context
 from vmcatcher.services.repairing import Repair, repair_store
@@ -127,6 +128,7 @@ def is_for_the_operator(damage: Damage) -> bool:
     return bool(kinds & (_NEEDS_HANDS | _DECISIONS))
 
 
+@pytest.mark.slow
 def test_fault_13_fault_88_repair_and_a_run_make_it_good(site: Site):
     ruins = Ruins(site)
     for how in HOWS:
@@ -157,3 +159,45 @@ def test_fault_13_a_plain_run_deletes_nothing_that_is_damaged(site: Site):
         assert 70 not in plain_run(site), path
         assert torn in contents(site), path
         assert ruins.shown() == ruins.endorsed, path
+
+
+_READERS = (
+    ("status",),
+    ("plan", "--offline"),
+    ("image", "list"),
+    ("image", "history", image_id(1)),
+    ("image", "vetoes"),
+    ("subscription", "list"),
+    ("subscription", "history", LIST_ID),
+    ("event", "list"),
+    ("trust", "check"),
+    ("store", "stats"),
+)
+
+
+@pytest.mark.slow
+def test_fault_13_no_reader_of_the_new_command_line_falls_over_a_damage(site: Site):
+    ruins = Ruins(site)
+    firsts = dict(reversed(ruins.files))
+    for number, (kind, path) in enumerate(sorted(firsts.items())):
+        # A link has no content, and what it leads to is a kind of its own.
+        how = "to directory" if kind == "link" or number % 2 else "random"
+        ruins.reset()
+        ruins.spoil(how, kind, path, random.Random(f"{how} {number}"))
+        for words in _READERS:
+            result = site.run("vmcatcher", *words)
+            assert result.code in (0, 1, 75), (kind, words, result)
+            assert "Traceback" not in result.err, (kind, words, result)
+            assert len(result.err.splitlines()) < 10, (kind, words, result)
+
+
+@pytest.mark.slow
+def test_prune_knows_what_fetches_and_runs_note(site: Site):
+    ruins = Ruins(site)
+    ruins.reset()
+    kinds = ("not done", "fetched CRL", "CRL note", "veto")
+    words = ("--grace", "0", "--expired-retention", "0", "--snapshots", "0", "--event-log", "0", "--failed-events", "0")
+    site.now += timedelta(days=400)
+    site.expect(0, "vmcatcher", "store", "prune", *words)
+    assert [kind for kind, path in ruins.files if kind in kinds and not path.exists()] == []
+    assert not any(path.exists() for kind, path in ruins.files if kind == "log")

@@ -153,7 +153,7 @@ def test_fault_85_foreign_files_are_named_and_never_touched(cached: Site):
     assert named.code == 4
     silent = {"quarantine", "trust"}
     wanted = {str(path) for path in planted if path.parent.name not in silent}
-    assert {one["path"] for one in named.json["findings"] if one["invariant"] == "I13"} == wanted
+    assert {one["path"] for one in named.answer["findings"] if one["invariant"] == "I13"} == wanted
     assert check(cached, "--data", "--repair").code == 4
     cached.expect(0, "subscribe", "-D", "-u", LIST_ID)
     cached.run("cache")

@@ -514,6 +514,7 @@ def _is_varied(outcomes: Counter[str]) -> bool:
     return min(taken) > sum(outcomes.values()) / 100 and len(outcomes) > 20
 
 
+@pytest.mark.slow
 def test_fault_79_five_hundred_signed_lists_with_damage_are_taken_only_where_they_are_good(tmp_path: Path):
     outcomes, _ = _fuzz(tmp_path, 500, SEED)
     assert _is_varied(outcomes), outcomes

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vmcatcher.errors import VmcatcherError
-from vmcatcher.errors.settings import BadSetting, SettingsUnreadable
+from vmcatcher.errors.settings import BadSetting, SettingsUnreadable, UnknownSetting
 from vmcatcher.settings import HELD_LOCKS, TABLE, Setting, Settings, Value, load_settings
 
 _EXAMPLES: dict[str, tuple[str, Value, str]] = {
@@ -99,12 +99,17 @@ def test_names_variables_and_keys_are_there_once():
         ("VMCATCHER_TRUST_CRL", "sometimes"),
         ("VMCATCHER_TRUST_CRL", "REQUIRE"),
         ("VMCATCHER_VIEW_LINKS", "softlink"),
-        ("VMCATCHER_LIST_BYTES", "10M"),
+        ("VMCATCHER_LIST_BYTES", "10 M"),
+        ("VMCATCHER_LIST_BYTES", "10d"),
+        ("VMCATCHER_LIST_BYTES", "1025T"),
         ("VMCATCHER_LIST_BYTES", "1.5"),
         ("VMCATCHER_LIST_BYTES", "-1"),
         ("VMCATCHER_LIST_BYTES", "9" * 5000),
         ("VMCATCHER_LIST_BYTES", str(2**50 + 1)),
         ("VMCATCHER_WAIT", "soon"),
+        ("VMCATCHER_WAIT", "10M"),
+        ("VMCATCHER_WAIT", "d"),
+        ("VMCATCHER_WAIT", "3651d"),
         ("VMCATCHER_WAIT", "-0.1"),
         ("VMCATCHER_WAIT", "nan"),
         ("VMCATCHER_WAIT", "inf"),
@@ -144,7 +149,8 @@ def test_switch_is_off(text: str, tmp_path: Path):
         'trust.ekus = "1.2.3"',
         "limits.list_bytes = true",
         "limits.list_bytes = 1.5",
-        'limits.list_bytes = "1024"',
+        'limits.list_bytes = "1024 bytes"',
+        'locks.wait = "3o"',
         "limits.list_bytes = -1",
         "locks.wait = true",
         "locks.wait = nan",
@@ -170,10 +176,6 @@ def test_seconds_may_be_whole_or_not(number: str, tmp_path: Path):
     [
         ("store = ", "Invalid value"),
         ("a = [", "Invalid"),
-        ("stroe = 'x'", "unknown setting stroe"),
-        ("[trust]\ndirectroy = 'x'", "unknown setting trust.directroy"),
-        ("[trust.directory]\nx = 1", "unknown setting trust.directory.x"),
-        ("'' = 'x'", "unknown setting "),
         ("store = 'a'\nstore = 'b'", "Cannot overwrite"),
         ("store = '\ud800'", "utf-8"),
         ("x = " + "[" * 5000, "recursion"),
@@ -187,6 +189,75 @@ def test_file_that_cannot_be_read_is_named(text: str, says: str, tmp_path: Path)
     assert caught.value.path == str(path)
     assert says in caught.value.why
     assert caught.value.one_line().isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "near"),
+    [
+        ("stroe = 'x'", "stroe", "did you mean store?"),
+        ("[trust]\ndirectroy = 'x'", "trust.directroy", "did you mean trust.directory?"),
+        ("[trust.directory]\nx = 1", "trust.directory.x", "did you mean trust.directory?"),
+        ("'' = 'x'", "", "take it out"),
+        ("qq = 'x'", "qq", "take it out"),
+        ("'a\u202eb' = 1", "a\u202eb", "take it out"),
+    ],
+)
+def test_key_that_is_no_setting_is_named_with_the_one_that_was_meant(text: str, key: str, near: str, tmp_path: Path):
+    environment = _toml(tmp_path, text)
+    with pytest.raises(UnknownSetting) as caught:
+        load_settings({}, environment=environment)
+    assert (caught.value.key, caught.value.path) == (key, environment["VMCATCHER_CONFIG"])
+    assert f"; {near}" in caught.value.one_line()
+    assert caught.value.one_line().isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    {
+        "90": 90,
+        "2.5": 2.5,
+        "30s": 30,
+        "15m": 900,
+        "12h": 43200,
+        "30d": 2592000,
+        "2w": 1209600,
+        "1h30m": 5400,
+        "0d": 0,
+    }.items(),
+)
+def test_time_may_be_given_with_its_unit(text: str, seconds: float, tmp_path: Path):
+    assert _load(tmp_path, VMCATCHER_WAIT=text).number("wait") == seconds
+    assert _load(tmp_path, {"wait": text}).number("wait") == seconds
+    assert load_settings({}, environment=_toml(tmp_path, f'locks.wait = "{text}"')).number("wait") == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    {
+        "1024": 1024,
+        "64k": 2**16,
+        "10M": 10 * 2**20,
+        "1.5G": 3 * 2**29,
+        "1T": 2**40,
+        "1MiB": 2**20,
+        "1MB": 10**6,
+    }.items(),
+)
+def test_size_may_be_given_with_its_unit(text: str, size: int, tmp_path: Path):
+    assert _load(tmp_path, VMCATCHER_LIST_BYTES=text).count("list_bytes") == size
+    assert load_settings({}, environment=_toml(tmp_path, f"limits.list_bytes = '{text}'")).count("list_bytes") == size
+
+
+def test_file_of_the_option_counts_before_the_variable(tmp_path: Path):
+    environment = _toml(tmp_path, "store = '/by/variable'")
+    other = tmp_path / "other.toml"
+    other.write_text("store = '/by/option'")
+    settings = load_settings({}, environment=environment, file=str(other))
+    assert (settings.text("store"), settings.file) == ("/by/option", str(other))
+    assert load_settings({}, environment=environment).file == environment["VMCATCHER_CONFIG"]
+    assert _load(tmp_path).file is None
+    with pytest.raises(SettingsUnreadable):
+        load_settings({}, environment=environment, file=str(tmp_path / "missing"))
 
 
 def test_named_file_must_be_there(tmp_path: Path):

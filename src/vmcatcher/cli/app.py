@@ -1,4 +1,4 @@
-"""vmcatcher: the noun-verb command. This module only puts the nouns together."""
+"""vmcatcher: the noun-verb command. This module only says what stands before the noun."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # typer calls it so itself
 
 from vmcatcher import __version__
-from vmcatcher.cli.commands import demo, store_import, store_prune, store_stats
-from vmcatcher.cli.commands.common import examples, group
-from vmcatcher.cli.commands.event import event
-from vmcatcher.cli.commands.store import store
-from vmcatcher.cli.commands.subscription import subscription
+from vmcatcher.cli import logs
+from vmcatcher.cli.boundary import bounded
+from vmcatcher.cli.commands.common import examples
+from vmcatcher.cli.commands.nouns import Program
+from vmcatcher.errors.requests import OutputUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-app = group(
-    "Subscribe to signed virtual machine image lists, keep verified copies, tell the cloud.\n\n"
-    "The daily work is done with vmcatcher_endorser, vmcatcher_subscribe, vmcatcher_image and vmcatcher_cache."
+app = typer.Typer(
+    cls=Program,
+    help="Subscribe to signed virtual machine image lists, keep verified copies, tell the cloud.\n\n"
+    "The classic commands vmcatcher_endorser, vmcatcher_subscribe, vmcatcher_image and vmcatcher_cache work on the "
+    "same store.",
+    no_args_is_help=True,
+    add_completion=False,  # `vmcatcher completion` writes what it would install
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(store, name="store")
-app.add_typer(event, name="event")
-app.add_typer(subscription, name="subscription")
-store_import.add_to(store)
-store_prune.add_to(store)
-store_stats.add_to(store)
-demo.add_to(app)
+
+# The shell asks through a variable that typer looks at by itself, once it knows the shells.
+completion_init()
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -39,8 +43,9 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
 @app.callback(
     epilog=examples(
         "vmcatcher demo                          # see what it does, on this machine alone",
-        "vmcatcher store init /srv/vmcatcher     # make a store",
-        "vmcatcher store check                   # see whether it holds together",
+        "vmcatcher subscription add --auto-endorse https://example.org/list",
+        "vmcatcher sync                          # from cron, or a systemd timer",
+        "vmcatcher status",
     )
 )
 def options(
@@ -54,4 +59,15 @@ def options(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end with its exit code; 2 for a wrong usage."""
-    sys.exit(app(args=arguments, prog_name="vmcatcher"))
+    sys.exit(bounded(lambda: _called(arguments), classic=False))
+
+
+def _called(arguments: Sequence[str] | None) -> int:
+    try:
+        return int(app(args=arguments, prog_name="vmcatcher") or 0)
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        # Commands have a border of their own: it was the help, the version or the usage that could not be written.
+        logs.set_up(verbose=0, quiet=0, config=None)
+        raise OutputUnwritable(path="stdout", why=exc.strerror or str(exc)) from exc

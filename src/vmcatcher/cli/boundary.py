@@ -9,11 +9,11 @@ import sys
 
 from vmcatcher.cli import speech
 from vmcatcher.errors.base import VmcatcherError
-from vmcatcher.errors.requests import OutputUnwritable
+from vmcatcher.errors.requests import DirectoryGone, OutputUnwritable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Final, TextIO
 
 OUR_BUG: Final = 70
@@ -49,7 +49,8 @@ def bounded(body: Callable[[], int], *, classic: bool, debug: bool = False) -> i
     speech.begin_anew(lambda: _complain(about_logs=debug))
     _end_orderly()
     try:
-        code = body()
+        with demanding_a_directory():
+            code = body()
         flush()
     except VmcatcherError as error:
         # Scripts of the noun-verb commands, which end with 1 for most refusals, go by the id.
@@ -75,6 +76,30 @@ def bounded(body: Callable[[], int], *, classic: bool, debug: bool = False) -> i
     finally:
         _let_go()
     return code
+
+
+@contextlib.contextmanager
+def demanding_a_directory() -> Iterator[None]:
+    """Tell, for the block, that the working directory is gone where that is what it failed for.
+
+    Raises:
+        DirectoryGone: a path without its beginning was to be found from there.
+    """
+    try:
+        yield
+    except FileNotFoundError as exc:
+        # `getcwd` names no file, unlike everything else that does not find one.
+        if exc.filename is not None or _has_working_directory():
+            raise
+        raise DirectoryGone from exc
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _let_go() -> None:

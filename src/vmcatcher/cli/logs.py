@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from typing import TextIO
 
 from vmcatcher.cli import speech
 from vmcatcher.errors import printable
@@ -19,6 +21,16 @@ class OneLine(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at that moment: progress bars on a terminal put themselves between."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record."""
+        if sys.stderr is not None:
+            self.stream = sys.stderr
+            super().emit(record)
+
+
 def set_up(*, verbose: int, quiet: int, config: str | None) -> None:
     """Send log records where the operator wants them: `config` over the counts of -v and -q; WARNING by default.
 
@@ -27,7 +39,7 @@ def set_up(*, verbose: int, quiet: int, config: str | None) -> None:
     """
     speech.begin()
     # Messages about the configuration itself need a place to go, too.
-    handler = logging.StreamHandler()
+    handler = _Stderr()
     handler.setFormatter(OneLine())
     level = min(max(logging.WARNING + 10 * (quiet - verbose), logging.DEBUG), logging.CRITICAL)
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vmcatcher.demo.voice import Voice
 
 EVENTS: Final = "events.jsonl"
+_DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{116}\b")
 _LONGEST_COMMAND_S: Final = 60.0
 # What a refused list may change: when it was tried last, who held a lock last, and the log of a run.
 _BOOKKEEPING: Final = ("fetch.json", ".lock", ".jsonl")
@@ -74,8 +76,8 @@ class Stage:
         self.voice.title(act)
         self.voice.sentence(sentence)
 
-    def run(self, *command: str, code: int = 0) -> list[str]:
-        """Run a command, say it and what it prints, and return the lines of its stdout.
+    def run(self, *command: str, code: int = 0, shown: int | None = None) -> list[str]:
+        """Run a command, say it and what it prints (or the first `shown` lines), and return the lines of its stdout.
 
         Raises:
             DemoSurprise: it cannot be started, does not end, or ends with another code than `code`.
@@ -97,7 +99,9 @@ class Stage:
         self.slowest_s = max(self.slowest_s, time.monotonic() - started)
         self.commands_run += 1
         lines = done.stdout.decode("utf-8", "replace").splitlines()
-        self.voice.output(lines)
+        self.voice.output(short(line) for line in lines[:shown])
+        if shown is not None and len(lines) > shown:
+            self.voice.aside(f"(and {len(lines) - shown} lines more)")
         self.voice.complaint(done.stderr.decode("utf-8", "replace").splitlines())
         if done.returncode:
             self.voice.aside(f"(exit code {done.returncode})")
@@ -119,13 +123,23 @@ class Stage:
         states = {cells[0]: int(cells[1]) for cells in (line.split("\t") for line in lines)}
         self.demand("states of the images", expected, states)
 
+    def planned(self, *expected: str) -> None:
+        """Show the plan, and demand that it has these steps, each as `ACTION IMAGE`, in any order."""
+        rows = [line.split("\t") for line in self.run("vmcatcher", "plan")]
+        self.demand(
+            "steps of the plan", sorted(expected), sorted(f"{row[1]} {row[3]}" for row in rows if row[0] == "image")
+        )
+
     def events(self, *expected: str) -> None:
-        """Say the events since the last look, and demand that they are these, each as `KIND` or `KIND IMAGE`."""
+        """Say the events since the last look, and demand that they are these, each as `KIND` or `KIND IMAGE`.
+
+        Images are downloaded at the same time and told as they come: only the order of one image's events is certain.
+        """
         new = self.all_events()[self._seen_events :]
         self._seen_events += len(new)
         self.voice.aside(f"what the handler was told (new lines of {EVENTS}):")
         self.voice.output(str(one) for one in new)
-        self.demand("events", list(expected), [f"{one.kind} {one.image}".strip() for one in new])
+        self.demand("events", _by_image(expected), _by_image([f"{one.kind} {one.image}".strip() for one in new]))
 
     def all_events(self) -> list[Told]:
         """Return every event that the handler noted."""
@@ -155,6 +169,11 @@ class Stage:
         return found
 
 
+def _by_image(events: Sequence[str]) -> list[str]:
+    """Return `KIND IMAGE` sorted by the image, those of one image in their order; those of none come first."""
+    return sorted(events, key=lambda one: one.partition(" ")[2])
+
+
 def _told(variables: dict[str, str]) -> Told:
     name = "VMCATCHER_EVENT_"
     image, reason = variables.get(name + "DC_IDENTIFIER", ""), variables.get(name + "REASON", "")
@@ -165,10 +184,9 @@ def _digest(content: bytes) -> str:
     return hashlib.sha512(content).hexdigest()[:16]
 
 
-def short(path: str) -> str:
-    """Return a path whose digest is cut to what an eye can hold."""
-    head, slash, name = path.rpartition("/")
-    return f"{head}{slash}{name[:12]}…" if len(name) == 128 else path
+def short(text: str) -> str:
+    """Return a path or a line whose digests are cut to what an eye can hold."""
+    return _DIGEST.sub(r"\1…", text)
 
 
 def tree_lines(directory: Path, indent: str = "") -> list[str]:

@@ -94,7 +94,7 @@ def _play_in(stage: Stage, *, is_kept: bool) -> None:
     publisher = Publisher(root / "www", root / "lists", alice)
     cast = _Cast(stage, publisher, alice)
     try:
-        for act in (_set_up, _trust, _subscribe, _update, _select, _cache, _forge, _renew, _end, _look_back):
+        for act in (_set_up, _trust, _subscribe, _update, _select, _cache, _forge, _renew, _ask, _end, _look_back):
             act(cast)
         if is_kept:
             _go_on(cast)
@@ -128,9 +128,9 @@ def _trust(cast: _Cast) -> None:
         "Nobody's signature counts until the site says so: an endorser is the subject and the issuer of a certificate.",
     )
     names = ("--subject", cast.alice.subject, "--issuer", cast.alice.issuer)
-    stage.run("vmcatcher_endorser", "-C", "-e", "alice", *names)
-    lines = stage.run("vmcatcher_endorser", "-l")
-    stage.demand("endorsers", [f"'alice'\t'{cast.alice.subject}'\t'{cast.alice.issuer}'"], lines)
+    stage.run("vmcatcher", "endorser", "add", "alice", *names)
+    lines = stage.run("vmcatcher", "endorser", "list")
+    stage.demand("endorsers", [f"alice\t{cast.alice.subject}\t{cast.alice.issuer}\t0"], lines)
 
 
 def _subscribe(cast: _Cast) -> None:
@@ -153,9 +153,14 @@ def _update(cast: _Cast) -> None:
 
 def _select(cast: _Cast) -> None:
     stage = cast.stage
-    stage.begin("5. Select", "The site wants two of the three: state 3.")
-    stage.run("vmcatcher_image", "-a", "-u", "worker", "-u", "desktop")
+    stage.begin(
+        "5. Select, and look ahead",
+        "The site wants two of the three: state 3. The plan shows what the next run would do, and why; in a pipe, as "
+        "here, its columns are separated by tabs. It changes nothing.",
+    )
+    stage.run("vmcatcher", "image", "subscribe", "worker", "desktop")
     stage.images(worker=3, desktop=3, builder=2)
+    stage.planned("publish worker", "publish desktop")
 
 
 def _cache(cast: _Cast) -> None:
@@ -195,18 +200,17 @@ def _renew(cast: _Cast) -> None:
     stage = cast.stage
     stage.begin(
         "8. Alice signs a new list",
-        "Version 2 has a new worker, no desktop any more, and a new image, gpu, of which the update tells. The desktop "
-        "is still selected but no longer offered: state 1.",
+        "Version 2 has a new worker, no desktop any more, and a new image, gpu, of which the handler is told. Sync is "
+        "both halves of cron in one run. The desktop leaves: it is selected but no longer offered, state 1. The worker "
+        "is replaced. What left is in store/expired.",
     )
     cast.publisher.publish(2, (WORKER_2, BUILDER, GPU), _now(), _now() + _VALID)
-    stage.run("vmcatcher_subscribe", "-U", "-x", _HANDLER)
-    stage.events("SubscriptionImageNew gpu")
+    stage.run("vmcatcher", "sync", "-x", _HANDLER)
     stage.images(worker=3, builder=2, gpu=2, desktop=1)
-    cast.say("The cache follows: the desktop leaves, the worker is replaced. What left is in store/expired.")
-    stage.run("vmcatcher_cache", "-x", _HANDLER)
     stage.view("endorsed", WORKER_2)
     stage.view("expired", DESKTOP, WORKER)
     stage.events(
+        "SubscriptionImageNew gpu",
         "ProcessPrefix",
         "ExpirePrefix desktop",
         "ExpirePostfix desktop",
@@ -218,12 +222,29 @@ def _renew(cast: _Cast) -> None:
     )
 
 
+def _ask(cast: _Cast) -> None:
+    stage = cast.stage
+    stage.begin(
+        "9. Ask how it stands, and how it came to that",
+        "Status is for people and for monitoring: all is well. History tells which list endorsed which bytes, and when "
+        "they were in the cache. A proof is one file that shows it to others, without the store and the network.",
+    )
+    report = stage.run("vmcatcher", "status", "--warn-within", "7d", shown=4)
+    stage.demand("the first line of status", ["status", "well"], report[0].split("\t")[:2])
+    history = stage.run("vmcatcher", "image", "history", "worker")
+    kinds = [line.split("\t")[0] for line in history]
+    stage.demand("lines of the history", ["endorsed", "endorsed", "cached", "cached"], kinds)
+    stage.run("vmcatcher", "image", "proof", "worker", "-o", "worker.proof")
+    whose = ("-c", "certificates", "--signer", cast.alice.subject)
+    stage.run("vmcatcher", "image", "verify-proof", "worker.proof", "store/endorsed/worker", *whose)
+
+
 def _end(cast: _Cast) -> None:
     stage = cast.stage
     # Long enough for the update on a machine as slow as it was so far; the time of a list is in whole seconds.
     life_s = math.ceil(2 + 4 * stage.slowest_s)
     stage.begin(
-        "9. The endorsement ends",
+        "10. The endorsement ends",
         f"Version 3 holds for {life_s} seconds only. Then the web server is stopped, and nobody can be asked any more.",
     )
     expires = _now() + timedelta(seconds=life_s)
@@ -244,7 +265,7 @@ def _end(cast: _Cast) -> None:
 def _look_back(cast: _Cast) -> None:
     stage = cast.stage
     stage.begin(
-        "10. What is left",
+        "11. What is left",
         "The store is a tree of files: what the site decided (endorsers, subscription.json), what was received and "
         "proved (lists, blobs), what was done (cache), and the views that follow. It can be checked at any time.",
     )
@@ -269,7 +290,7 @@ def _go_on(cast: _Cast) -> None:
     stage.voice.command(f"{python} {root}/www &")
     for name, value in stage.settings.items():
         stage.voice.command(f"export {name}={shlex.quote(value)}")
-    stage.voice.command("vmcatcher_subscribe -U; vmcatcher_cache; vmcatcher_image -l")
+    stage.voice.command("vmcatcher sync; vmcatcher image list")
     cast.say(f"To sign a list of your own for {LIST_ID}, edit lists/4.json (its hv:version must grow), then:")
     keys = "-signer endorser/cert.pem -inkey endorser/key.pem"
     stage.voice.command(f"cd {root} && openssl smime -sign -md sha256 {keys} -in lists/4.json -out www/demo.image_list")

@@ -30,7 +30,8 @@ class EndorserUnknown(OperatorError):
     id: ClassVar[str] = "endorser-unknown"
     message: ClassVar[str] = "no endorser here has the credential '{subject}' issued by '{issuer}'"
     hint: ClassVar[str] = (
-        "if you trust that endorser, add it with vmcatcher_endorser -C, or subscribe with --auto-endorse"
+        "if you trust that endorser, add it with `vmcatcher endorser add` (vmcatcher_endorser -C), "
+        "or subscribe with --auto-endorse"
     )
 
 
@@ -44,7 +45,10 @@ class EndorserNotLinked(OperatorError):
     id: ClassVar[str] = "endorser-not-linked"
     classic_exit: ClassVar[int] = 13
     message: ClassVar[str] = "'{subject}' issued by '{issuer}' is no endorser of subscription {list_id}"
-    hint: ClassVar[str] = "if it should be, link it with vmcatcher_endorser -k -e ENDORSER -s {list_id}"
+    hint: ClassVar[str] = (
+        "if it should be, link it with `vmcatcher endorser link ENDORSER {list_id}` "
+        "(vmcatcher_endorser -k -e ENDORSER -s {list_id})"
+    )
 
 
 @dataclass(eq=False)
@@ -83,6 +87,23 @@ class ListExpired(PublisherError):
     classic_exit: ClassVar[int] = 34
     message: ClassVar[str] = "list {list_id} expired {expired}, now is {now}"
     hint: ClassVar[str] = "ask the endorser for a new list; until then its images are not available"
+
+
+@dataclass(eq=False)
+class ListPastLimit(PublisherError):
+    """The list is older than this site lets a list become, whatever it says itself."""
+
+    list_id: str
+    created: str
+    limit: str
+    ended: str
+    now: str
+    id: ClassVar[str] = "list-past-limit"
+    classic_exit: ClassVar[int] = 34
+    message: ClassVar[str] = "list {list_id} was created {created}, your limit of {limit} ended {ended}, now is {now}"
+    hint: ClassVar[str] = (
+        "ask the endorser for a new list, or allow more with vmcatcher subscription set {list_id} --max-validity TIME"
+    )
 
 
 @dataclass(eq=False)
@@ -125,8 +146,9 @@ class ImagesUndecided(OperatorError):
     classic_exit: ClassVar[int] = 32
     message: ClassVar[str] = "list {list_id} names images that are not accepted: {images}"
     hint: ClassVar[str] = (
-        "decide with vmcatcher_subscribe --image-accept UUID or --image-refuse UUID (with -u {list_id}), "
-        "or for all with --imagelist-newimage-accept"
+        "decide with `vmcatcher subscription accept {list_id} IMAGE` or `refuse`, or for all with "
+        "`vmcatcher subscription set {list_id} --new-images accept` "
+        "(vmcatcher_subscribe -u {list_id} with --image-accept, --image-refuse or --imagelist-newimage-accept)"
     )
 
 

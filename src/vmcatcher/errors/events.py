@@ -95,7 +95,7 @@ class EventInPassage(OperatorError):
     image: str
     id: ClassVar[str] = "event-in-passage"
     message: ClassVar[str] = "{kind} {event} of image {image} is told by the cache run that goes on with the image"
-    hint: ClassVar[str] = "run vmcatcher_cache"
+    hint: ClassVar[str] = "run `vmcatcher sync` (vmcatcher_cache)"
 
 
 @dataclass(eq=False)
@@ -108,4 +108,7 @@ class ImageNotShown(OperatorError):
     directory: str
     id: ClassVar[str] = "image-not-shown"
     message: ClassVar[str] = "{kind} {event} is not told: image {image} is not in {directory}"
-    hint: ClassVar[str] = "run vmcatcher_cache; if it has -C and -e, set VMCATCHER_CACHE_DIR_CACHE and _EXPIRE likewise"
+    hint: ClassVar[str] = (
+        "run `vmcatcher sync` (vmcatcher_cache); if the latter has -C and -e, set VMCATCHER_CACHE_DIR_CACHE and "
+        "_EXPIRE likewise"
+    )

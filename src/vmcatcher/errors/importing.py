@@ -74,7 +74,7 @@ class ListCut(OperatorError):
     message: ClassVar[str] = (
         "imageListInstance row {row}: the stored list of {list_id} was cut at {length} characters and is kept aside"
     )
-    hint: ClassVar[str] = "vmcatcher_subscribe -U fetches the list again"
+    hint: ClassVar[str] = "`vmcatcher sync` (vmcatcher_subscribe -U) fetches the list again"
 
 
 @dataclass(eq=False)
@@ -86,7 +86,7 @@ class ListNotProved(OperatorError):
     why: str
     id: ClassVar[str] = "stored-list-not-proved"
     message: ClassVar[str] = "imageListInstance row {row}: the stored list of {list_id} is kept aside: {why}"
-    hint: ClassVar[str] = "mend that and import again, or fetch the list with vmcatcher_subscribe -U"
+    hint: ClassVar[str] = "mend that and import again, or fetch the list with `vmcatcher sync` (vmcatcher_subscribe -U)"
 
 
 @dataclass(eq=False)

@@ -17,7 +17,7 @@ class NoSuchEndorser(OperatorError):
     endorser: str
     id: ClassVar[str] = "no-such-endorser"
     message: ClassVar[str] = "endorser '{endorser}' not found"
-    hint: ClassVar[str] = "vmcatcher_endorser -l lists them"
+    hint: ClassVar[str] = "`vmcatcher endorser list` (vmcatcher_endorser -l) lists them"
 
 
 @dataclass(eq=False)
@@ -27,7 +27,7 @@ class NoSuchSubscription(OperatorError):
     subscription: str
     id: ClassVar[str] = "no-such-subscription"
     message: ClassVar[str] = "'{subscription}' does not match any known subscription"
-    hint: ClassVar[str] = "vmcatcher_subscribe -l lists them"
+    hint: ClassVar[str] = "`vmcatcher subscription list` (vmcatcher_subscribe -l) lists them"
 
 
 @dataclass(eq=False)
@@ -37,7 +37,7 @@ class NothingAdmitted(OperatorError):
     list_id: str
     id: ClassVar[str] = "nothing-admitted"
     message: ClassVar[str] = "no list '{list_id}' was ever admitted here"
-    hint: ClassVar[str] = "vmcatcher_subscribe -l lists the subscriptions by the identifiers of their lists"
+    hint: ClassVar[str] = "`vmcatcher subscription list` (vmcatcher_subscribe -l) shows the identifiers of the lists"
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class NoSuchImage(OperatorError):
     image: str
     id: ClassVar[str] = "no-such-image"
     message: ClassVar[str] = "'{image}' does not match any known image"
-    hint: ClassVar[str] = "vmcatcher_image -l lists them"
+    hint: ClassVar[str] = "`vmcatcher image list` (vmcatcher_image -l) lists them"
 
 
 @dataclass(eq=False)
@@ -124,7 +124,16 @@ class NoListYet(OperatorError):
     list_id: str
     id: ClassVar[str] = "no-list-yet"
     message: ClassVar[str] = "subscription '{list_id}' has no image list yet"
-    hint: ClassVar[str] = "run vmcatcher_subscribe -U"
+    hint: ClassVar[str] = "run `vmcatcher sync` (vmcatcher_subscribe -U)"
+
+
+@dataclass(eq=False)
+class DirectoryGone(OperatorError):
+    """The working directory was removed, and a path that was given begins there."""
+
+    id: ClassVar[str] = "directory-gone"
+    message: ClassVar[str] = "the directory that this command was started in is gone"
+    hint: ClassVar[str] = "go to one that is there, or give paths that begin with /"
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from vmcatcher.errors.certificates import CertificateRefused
 from vmcatcher.light import dataclass
 
-_FETCH_CRL: Final = "run fetch-crl on this machine and look at what it says about this CA"
+_FETCH_CRL: Final = "run fetch-crl or vmcatcher trust fetch-crls, and look at what it says about this CA"
 
 
 @dataclass(eq=False)

@@ -5,6 +5,7 @@ What was wrong with certificates, policies and revocation lists is in `certifica
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
@@ -25,7 +26,12 @@ class ListUntrusted(PublisherError):
 
     def facts(self) -> dict[str, object]:
         """Return the fields by name, for JSON reports; instants as text in UTC."""
-        return {name: _instant(value) for name, value in super().facts().items()}
+        return instant_facts(super().facts())
+
+
+def instant_facts(facts: Mapping[str, object]) -> dict[str, object]:
+    """Return facts with instants as text in UTC."""
+    return {name: _instant(value) for name, value in facts.items()}
 
 
 def _instant(value: object) -> object:

@@ -13,11 +13,13 @@ from vmcatcher.errors.admission import (
     ListExpired,
     ListFromTheFuture,
     ListIdentifierChanged,
+    ListPastLimit,
     ListReplayed,
     ListRollback,
     SignerNotNamed,
 )
 from vmcatcher.model.instant import instant_text
+from vmcatcher.model.validity import end_of, limit_text
 from vmcatcher.model.version import version_key
 
 if TYPE_CHECKING:
@@ -150,13 +152,33 @@ def is_newer(one: Newest, other: Newest) -> bool:
     return (version_key(one.version), one.created) > (version_key(other.version), other.created)
 
 
-def demand_valid_now(listed: ImageList, now: datetime) -> None:
+def demand_valid_now(listed: ImageList, now: datetime, limit_s: int | None = None) -> None:
     """Return if the list was created in the past (5 minutes of clock skew allowed) and has not expired.
+
+    `limit_s` is how long after its creation this site lets it hold (`validity.limit_of`).
 
     Raises:
         ListFromTheFuture, ListExpired: as the names say.
+        ListPastLimit: it has not expired, but the limit is over.
     """
     if listed.created > now + CLOCK_SKEW:
         raise ListFromTheFuture(list_id=listed.identifier, created=instant_text(listed.created), now=instant_text(now))
     if listed.expires <= now:
         raise ListExpired(list_id=listed.identifier, expired=instant_text(listed.expires), now=instant_text(now))
+    over = past_limit(listed, now, limit_s)
+    if over is not None:
+        raise over
+
+
+def past_limit(listed: ImageList, now: datetime, limit_s: int | None) -> ListPastLimit | None:
+    """Return what to say about a list that holds no longer because of the site's limit alone; else None."""
+    end = end_of(listed.expires, listed.created, limit_s)
+    if limit_s is None or end > now or listed.expires <= now:
+        return None
+    return ListPastLimit(
+        list_id=listed.identifier,
+        created=instant_text(listed.created),
+        limit=limit_text(limit_s),
+        ended=instant_text(end),
+        now=instant_text(now),
+    )

@@ -21,7 +21,7 @@ from vmcatcher.model.location import Location
 from vmcatcher.model.strictjson import Json, describe, parse, plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
     from datetime import datetime
 
 _LONGEST_VERSION: Final = 200
@@ -88,15 +88,20 @@ class ParsedList:
     refused: tuple[ImageRefused, ...] = ()
     """One refusal for each image left out, in the order of the list."""
     warnings: tuple[str, ...] = ()
+    named: int = 0
+    """How many images the list names, those left out and passed over included."""
 
 
-def parse_image_list(content: bytes, *, limits: ListLimits | None = None) -> ParsedList:
+def parse_image_list(
+    content: bytes, *, limits: ListLimits | None = None, only: Container[str] | None = None
+) -> ParsedList:
     """Return the image list that the signed `content` spells.
 
     Whether it may be used (who signed it, when, for which subscription) is not looked at here. An image that cannot
     be used is left out and reported; its neighbours stay. A list without title, description or source, or in the old
     form without `hv:imagelist`, is taken with a warning. Null counts as missing, a number as text. Nothing but the
-    errors below is raised for any bytes.
+    errors below is raised for any bytes. With `only`, images of other identifiers are passed over: neither returned
+    nor reported, but two of one identifier refuse the list whether it is among them or not.
 
     Raises:
         ContentRefused: not JSON that can be read in exactly one way (classic exit 37).
@@ -113,8 +118,8 @@ def parse_image_list(content: bytes, *, limits: ListLimits | None = None) -> Par
     entries = read.needed_list("hv:images")
     if len(entries) > limits.max_images:
         raise TooManyImages(found=len(entries), limit=limits.max_images)
-    images, refused = _read_images(entries)
-    return ParsedList(_read_list(read, images), refused, tuple(warnings))
+    images, refused = _read_images(entries, only)
+    return ParsedList(_read_list(read, images), refused, tuple(warnings), len(entries))
 
 
 def _unwrap(document: dict[str, Json], warnings: list[str]) -> dict[str, Json]:
@@ -149,16 +154,19 @@ def _read_list(read: _Reader, images: tuple[Image, ...]) -> ImageList:
     )
 
 
-def _read_images(entries: list[Json]) -> tuple[tuple[Image, ...], tuple[ImageRefused, ...]]:
+def _read_images(
+    entries: list[Json], only: Container[str] | None
+) -> tuple[tuple[Image, ...], tuple[ImageRefused, ...]]:
     images: list[Image] = []
     refused: list[ImageRefused] = []
-    positions: dict[str, int] = {}
+    _demand_unique(entries)
     for position, entry in enumerate(entries, start=1):
         fields = entry.get("hv:image") if isinstance(entry, dict) else None
+        if only is not None and not (isinstance(fields, dict) and _identifier_of(fields) in only):
+            continue
         if not isinstance(fields, dict):
             refused.append(_no_image(entry, position))
             continue
-        _claim(fields.get("dc:identifier"), position, positions)
         try:
             images.append(image_from_json(fields, position=position))
         except ImageRefused as exc:
@@ -166,22 +174,32 @@ def _read_images(entries: list[Json]) -> tuple[tuple[Image, ...], tuple[ImageRef
     return tuple(images), tuple(refused)
 
 
+def _identifier_of(fields: dict[str, Json]) -> str:
+    identifier = fields.get("dc:identifier")
+    return identifier if isinstance(identifier, str) else ""
+
+
+def _demand_unique(entries: list[Json]) -> None:
+    """Refuse the list if two images have one identifier: nobody could tell which of the two was endorsed."""
+    each = (entry.get("hv:image") if isinstance(entry, dict) else None for entry in entries)
+    names = [_identifier_of(fields) if isinstance(fields, dict) else "" for fields in each]
+    if len(set(names)) == len(names):
+        return  # which of them are identifiers at all does not matter then
+    positions: dict[str, int] = {}
+    for position, name in enumerate(names, start=1):
+        try:
+            first = positions.setdefault(image_id(name), position)
+        except BadIdentifier:
+            continue  # no identifier to be claimed twice; reading the image says why
+        if first != position:
+            raise DuplicateImage(identifier=name, first=first, second=position)
+
+
 def _no_image(entry: Json, position: int) -> ImageRefused:
     found = describe(entry)
     if isinstance(entry, dict):
         found = describe(entry["hv:image"]) if "hv:image" in entry else "nothing"
     return ImageRefused(position=position, identifier="", field="hv:image", expected="an object", found=found)
-
-
-def _claim(identifier: Json, position: int, positions: dict[str, int]) -> None:
-    """Refuse the list if an earlier image has this identifier: nobody could tell which of the two was endorsed."""
-    try:
-        name = image_id(identifier if isinstance(identifier, str) else "")
-    except BadIdentifier:
-        return  # no identifier to be claimed twice; reading the image says why
-    first = positions.setdefault(name, position)
-    if first != position:
-        raise DuplicateImage(identifier=name, first=first, second=position)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class Wanted:
     list_sha512: Sha512
     vo: str | None
     valid_until: datetime
+    keeps_old: bool = False
+    """What it replaces stays until the new bytes are there: its subscription says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,14 @@ def wanted_images(
         listed, digest = standing.listed, standing.list_sha512
         if listed is None or digest is None:
             continue
+        keeps_old = standing.subscription.keep_until_replaced
         for image in listed.images:
             until = min(listed.expires, image.valid_until or listed.expires)
             if not standing.accepted.get(image.identifier) or until <= now or image.sha512 in vetoes:
                 continue
             found.setdefault(
                 image.identifier,
-                Wanted(image, listed.identifier, standing.snapshot, digest, listed.vo, until),
+                Wanted(image, listed.identifier, standing.snapshot, digest, listed.vo, until, keeps_old),
             )
     return found
 
@@ -173,4 +176,7 @@ def _why_not_listed(record: CacheRecord, listed: ImageList, image: Image | None,
         return Reason.WITHDRAWN
     if image.valid_until is not None and image.valid_until <= now:
         return Reason.IMAGE_EXPIRED
-    return Reason.REPLACED if image.sha512 != record.sha512 else None
+    if image.sha512 == record.sha512:
+        return None
+    # The list that named these bytes may be over by now; then they leave at once, whatever keeps replaced ones.
+    return _why_over(record, now) or Reason.REPLACED

@@ -36,8 +36,9 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def parse(content: bytes, *, max_depth: int = 64, max_values: int = 500_000) -> dict[str, Json]:
     """Return the JSON object that `content` spells, read as strictly as RFC 8259 and RFC 7493 (I-JSON) allow.
 
-    Nesting and the number of values are counted before anything is built, so `[[[[…` costs neither stack nor memory.
-    Whole numbers keep all their digits; fractions become floats. Nothing but the errors below is raised for any bytes.
+    That there are not too many values is known before anything is built, and nesting that no stack holds is refused
+    while it is read, so `[[[[…` costs neither stack nor memory. Whole numbers keep all their digits; fractions become
+    floats. Nothing but the errors below is raised for any bytes.
 
     Raises:
         NotJson: not UTF-8, a byte order mark, or no JSON text.
@@ -48,7 +49,9 @@ def parse(content: bytes, *, max_depth: int = 64, max_values: int = 500_000) -> 
         BadText: a lone surrogate (RFC 7493 section 2.1) or a NUL in a text or key.
     """
     text = _decode(content)
-    _count(text, max_depth=max_depth, max_values=max_values)
+    # Each value takes a character at least: nearly every list is too short to hold too many of them.
+    if len(text) >= max_values:
+        _count(text, max_depth=max_depth, max_values=max_values)
     try:
         value: Json = json.loads(
             text,
@@ -58,10 +61,15 @@ def parse(content: bytes, *, max_depth: int = 64, max_values: int = 500_000) -> 
             parse_constant=_no_number,
         )
     except json.JSONDecodeError as exc:
+        # Nesting as deep as that rarely closes again: that says more than where the text breaks off.
+        _count(text, max_depth=max_depth, max_values=max_values)
         raise NotJson(why=f"{exc.msg}: line {exc.lineno}, column {exc.colno}") from exc
+    except RecursionError as exc:
+        raise TooDeep(limit=max_depth) from exc
+    _demand_shallow(value, max_depth)
     if not isinstance(value, dict):
         raise NotAnObject(found=describe(value))
-    if "\\u" in text:  # the only way in for what _decode keeps out
+    if "\\" in text and "\\u" in text:  # the only way in for what _decode keeps out
         _check_texts(value)
     return value
 
@@ -115,6 +123,18 @@ def _count(text: str, *, max_depth: int, max_values: int) -> None:
             break
     if depth > max_depth or values > max_values:
         raise _first_excess(bare, max_depth=max_depth, max_values=max_values)
+
+
+def _demand_shallow(value: Json, max_depth: int) -> None:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(max_depth):
+        if not level:
+            return
+        insides = (one.values() if isinstance(one, dict) else one for one in level)
+        # By type, which is twice as fast as isinstance: json makes nothing else.
+        level = [one for inside in insides for one in inside if type(one) is dict or type(one) is list]
+    if level:
+        raise TooDeep(limit=max_depth)
 
 
 def _outside_strings(text: str) -> str:

@@ -38,12 +38,20 @@ class TlsTrust(StrEnum):
     IGTF = "IGTF"
 
 
+class Decided(StrEnum):
+    """Who decided whether an image is selected; nobody did where it is as the policy for new images left it."""
+
+    BY_HAND = "hand"
+    BY_RULE = "rule"
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptedImage:
     """An image of the list that the site knows; `selected` ones are kept in the cache."""
 
     identifier: ImageId
     selected: bool = False
+    decided: Decided | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,14 @@ class Subscription:
     password_over_http: bool = False
     file_images: bool = False
     pin_uri: bool = False
+    mirrors: tuple[str, ...] = ()
+    """Where else than at the listed locations the images may be, in the order in which they are asked."""
+    where: str | None = None
+    """The rule that selects images that nobody selected by hand; None where there is none."""
+    max_validity_s: int | None = None
+    """How long after its creation a list holds at most; 0: as long as it says; None: what the setting says."""
+    keep_until_replaced: bool = False
+    """A replaced image stays until the new bytes are there, also where the setting would let it leave."""
 
     def find(self, identifier: str) -> AcceptedImage | None:
         """Return the accepted image of that identifier, or None."""
@@ -81,14 +97,39 @@ class Subscription:
         """Tell whether `uri` is the one asked for at first or the current one."""
         return uri in (self.uri_asked, self.uri)
 
-    def with_selection(self, identifiers: Collection[str], *, selected: bool) -> Subscription:
-        """Return the subscription with these accepted images selected or not; others stay as they are."""
+    def with_selection(
+        self, identifiers: Collection[str], *, selected: bool, decided: Decided | None = Decided.BY_HAND
+    ) -> Subscription:
+        """Return the subscription with these accepted images selected or not; others stay as they are.
+
+        What was decided by hand stays so, whatever the rule says.
+        """
         return replace(
             self,
             images=tuple(
-                replace(image, selected=selected) if image.identifier in identifiers else image for image in self.images
+                replace(image, selected=selected, decided=decided) if image.identifier in identifiers else image
+                for image in self.images
             ),
         )
+
+    def undecided(self, identifiers: Collection[str]) -> Subscription:
+        """Return the subscription with these images as nobody's decision, so that the rule may decide about them."""
+        return replace(
+            self,
+            images=tuple(
+                replace(image, decided=None) if image.identifier in identifiers else image for image in self.images
+            ),
+        )
+
+    def without_rule(self) -> Subscription:
+        """Return the subscription without its rule; what that selected stays selected, as if by hand."""
+        images = tuple(
+            replace(image, decided=Decided.BY_HAND if image.selected else None)
+            if image.decided is Decided.BY_RULE
+            else image
+            for image in self.images
+        )
+        return replace(self, where=None, images=images)
 
     def accepting(self, identifier: ImageId, *, selected: bool = False) -> Subscription:
         """Return the subscription with that image accepted; one that is accepted already stays as it is."""
@@ -133,6 +174,7 @@ def register_images(
 ) -> Registered:
     """Apply the subscription's new-image policy to the identifiers that its list names.
 
+    Where there is a rule, all are accepted and nobody has to decide: `matching.follow_rule` selects among them.
     Doing it twice changes nothing, so a run that was interrupted between keeping a list and registering its images
     is completed by the next one.
     """
@@ -146,6 +188,8 @@ def register_images(
             continue
         if identifier in owned_elsewhere:
             clashes.append(identifier)
+        elif subscription.where is not None:
+            accepted.append(AcceptedImage(identifier))
         elif subscription.new_images is NewImages.REFUSE:
             undecided.append(identifier)
         else:
@@ -169,7 +213,7 @@ def subscription_document(subscription: Subscription) -> dict[str, object]:
         "description": subscription.description,
         "endorsers": list(subscription.endorsers),
         "new_images": subscription.new_images.value,
-        "images": [{"identifier": image.identifier, "selected": image.selected} for image in subscription.images],
+        "images": [_accepted_document(image) for image in subscription.images],
         "refused": list(subscription.refused),
         "tls": subscription.tls.value,
         "insecure": subscription.insecure,
@@ -178,6 +222,10 @@ def subscription_document(subscription: Subscription) -> dict[str, object]:
         "password_over_http": subscription.password_over_http,
         "file_images": subscription.file_images,
         "pin_uri": subscription.pin_uri,
+        "mirrors": list(subscription.mirrors),
+        "where": subscription.where,
+        "max_validity_s": subscription.max_validity_s,
+        "keep_until_replaced": subscription.keep_until_replaced,
     }
 
 
@@ -200,10 +248,7 @@ def parse_subscription(document: doc.Document) -> Subscription:
         description=doc.text(document, "description"),
         endorsers=tuple(EndorserId(text) for text in doc.texts(document, "endorsers")),
         new_images=new_images,
-        images=tuple(
-            AcceptedImage(ImageId(doc.text(image, "identifier")), doc.flag(image, "selected"))
-            for image in doc.documents(document, "images")
-        ),
+        images=tuple(_parse_accepted(image) for image in doc.documents(document, "images")),
         refused=tuple(ImageId(text) for text in doc.texts(document, "refused")),
         tls=tls,
         insecure=doc.flag(document, "insecure"),
@@ -212,4 +257,31 @@ def parse_subscription(document: doc.Document) -> Subscription:
         password_over_http=doc.flag(document, "password_over_http"),
         file_images=doc.flag(document, "file_images"),
         pin_uri=doc.flag(document, "pin_uri"),
+        mirrors=doc.texts(document, "mirrors"),
+        where=doc.optional_text(document, "where"),
+        max_validity_s=None if document.get("max_validity_s") is None else doc.number(document, "max_validity_s"),
+        keep_until_replaced=doc.flag(document, "keep_until_replaced"),
     )
+
+
+def _unsaid(selected: bool) -> Decided | None:  # noqa: FBT001 - it is what the answer depends on
+    """Return who decided about an image where its document does not say, as those from before there were rules."""
+    # Mostly somebody selected it, by hand; that it is not selected was mostly nobody's decision.
+    return Decided.BY_HAND if selected else None
+
+
+def _accepted_document(image: AcceptedImage) -> dict[str, object]:
+    document: dict[str, object] = {"identifier": image.identifier, "selected": image.selected}
+    if image.decided is not _unsaid(image.selected):
+        document["decided"] = image.decided and image.decided.value
+    return document
+
+
+def _parse_accepted(document: doc.Document) -> AcceptedImage:
+    selected = doc.flag(document, "selected")
+    word = doc.optional_text(document, "decided") if "decided" in document else _unsaid(selected)
+    try:
+        decided = None if word is None else Decided(word)
+    except ValueError as exc:
+        raise BadDocument(field="decided", expected="hand, rule or null") from exc
+    return AcceptedImage(ImageId(doc.text(document, "identifier")), selected, decided)

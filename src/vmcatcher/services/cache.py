@@ -10,29 +10,32 @@ from typing import TYPE_CHECKING
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.cache import BytesUnreadable, CorruptBytes
-from vmcatcher.errors.store import StoreFull, StoreInputOutput
+from vmcatcher.errors.store import StoreInputOutput
 from vmcatcher.model.event import EventKind
 from vmcatcher.model.plan import plan_cache
 from vmcatcher.model.record import Reason, State
 from vmcatcher.services.checking import Checker
 from vmcatcher.services.clock import clock_trouble
-from vmcatcher.services.fetching import Fetcher
+from vmcatcher.services.incoming import Incoming, Manner, Order
+from vmcatcher.services.leaving import Departures
+from vmcatcher.services.memory import Memory
 from vmcatcher.services.outcome import Outcome
-from vmcatcher.services.passage import Passage, refreshed
+from vmcatcher.services.passage import Passage
 from vmcatcher.services.repairing import Mender
 from vmcatcher.services.standing import judge_all
 from vmcatcher.services.taking_up import drop_strays, put_aside, sweep, take_up
-from vmcatcher.store import blobs, cache, view_indexes, views
+from vmcatcher.store import cache, not_done, view_indexes, views
 from vmcatcher.store.vetoes import vetoed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from vmcatcher.model.identity import ImageId, ListId
-    from vmcatcher.model.plan import CachePlan, Leaving, Standing, Wanted
+    from vmcatcher.model.plan import CachePlan, Standing, Wanted
     from vmcatcher.model.record import CacheRecord
     from vmcatcher.services.context import Context, Failure
     from vmcatcher.services.events import Teller
+    from vmcatcher.services.outcome import ImageOutcome
     from vmcatcher.services.update import Tools
     from vmcatcher.store.views import Views
 
@@ -50,7 +53,13 @@ class CacheRequest:
     check_everything: bool = False
     """Read every cached byte, also of files that an earlier check proved and nobody touched since."""
     recheck_after: timedelta = timedelta(days=30)
+    check_share: float | None = None
+    """Read at least that share of the cached bytes in any case, those first whose last check is longest ago."""
     keep_until_replaced: bool = False
+    jobs: int = 4
+    """How many images are downloaded at a time."""
+    jobs_per_host: int = 2
+    """How many of them from one host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,8 @@ class CacheReport:
     published: tuple[ImageId, ...]
     expired: tuple[tuple[ImageId, Reason], ...]
     failed: tuple[Failure, ...]
+    images: tuple[ImageOutcome, ...] = ()
+    """The same by image, for every image that is or was cached, or that is wanted; without what failed of the run."""
 
 
 def run_cache(context: Context, tools: Tools, teller: Teller, request: CacheRequest) -> CacheReport:
@@ -71,171 +82,124 @@ def run_cache(context: Context, tools: Tools, teller: Teller, request: CacheRequ
     """
     views.demand_linkable(context.layout, request.views)
     with context.lock("cache"):
-        run = _Run(context, tools, teller, request)
-        try:
-            teller.tell_run(EventKind.PROCESS_PREFIX)
-            run.whole()
-        finally:
-            # Also after a failure: handlers clean up on it, and scripts read the index.
-            run.finish()
-        return run.report()
+        return run_cache_locked(context, tools, teller, request)
+
+
+def run_cache_locked(
+    context: Context, tools: Tools, teller: Teller, request: CacheRequest, memory: Memory | None = None
+) -> CacheReport:
+    """Do what `run_cache` does, for a caller that holds the cache lock; `memory` is what it knows of this run.
+
+    Interrupted, it stops all downloads, keeps what came of them for the next run, and tells that the run is over.
+
+    Raises:
+        HardLinksImpossible: as for `run_cache`.
+    """
+    views.demand_linkable(context.layout, request.views)
+    run = _Run(context, tools, teller, request, memory or Memory(context.layout))
+    try:
+        teller.tell_run(EventKind.PROCESS_PREFIX)
+        run.whole()
+    finally:
+        # Also after a failure: handlers clean up on it, and scripts read the index.
+        run.finish()
+    return run.report()
 
 
 class _Run:
-    def __init__(self, context: Context, tools: Tools, teller: Teller, request: CacheRequest) -> None:
+    def __init__(self, context: Context, tools: Tools, teller: Teller, request: CacheRequest, memory: Memory) -> None:
         self._context = context
         self._layout = context.layout
         self._tools = tools
         self._request = request
         self._teller = teller
         self._passage = Passage(context, teller, request.views)
-        self._fetcher = Fetcher(context, tools)
+        self._memory = memory
+        self._reader = memory.records
         self._outcome = Outcome()
+        self._departures = Departures(self._passage, self._outcome, self._reader)
+        manner = Manner(request.jobs, request.jobs_per_host, request.keep_until_replaced)
+        self._incoming = Incoming(context, tools, self._passage, self._departures, self._outcome, manner)
         self._corrupt: set[ImageId] = set()
         self._checked: dict[ImageId, CacheRecord] = {}
-        self._stuck: set[str] = set()
-        """Images for which nothing may come in: a version may be there still, or its leaving was not told."""
+        self._lists: dict[ImageId, ListId] = {}
+        """The images that the run is about, with the list of each."""
 
     def report(self) -> CacheReport:
         done = self._outcome
-        return CacheReport(tuple(done.published), tuple(done.expired), tuple(done.failed))
+        images = done.images(self._lists)
+        return CacheReport(tuple(done.published), tuple(done.expired), tuple(done.failed), images)
 
     def whole(self) -> None:
         request = self._request
         sweep(self._context, request.views)
         mender = Mender(self._context, request.views, self._teller.new_id)
-        found = take_up(self._context, self._passage, mender, self._outcome)
-        self._stuck |= found.stuck
-        judged = judge_all(self._context, self._tools)
+        found = take_up(self._context, self._passage, mender, self._outcome, self._reader)
+        self._departures.stuck |= found.stuck
+        judged = judge_all(self._context, self._tools, self._memory)
         self._outcome.failed.extend(judged.failed)
         records = (*found.active, *found.failing)
         plan = plan_cache(records, judged.standings, self._context.now, vetoed(self._layout), judged.unread)
+        self._lists = {record.image: record.list_id for record in records}
+        self._lists |= {image: wanted.list_id for image, wanted in plan.wanted.items()}
         trouble = clock_trouble(self._context)
         if trouble is not None:
             logger.warning("%s", trouble)
             plan = replace(plan, leave_first=(), replace=(), give_up=())
         if request.expire:
             drop_strays(self._context, request.views, found, plan.wanted, self._outcome)
-            self._leave(plan.leave_first)
-            self._leave(plan.give_up)
+            self._departures.leave_all(plan.leave_first)
+            self._departures.leave_all(plan.give_up)
         if request.check:
             self._check(_checkable(plan, expired=request.expire))
         if request.download:
-            self._bring(plan, judged.standings)
-        elif request.expire and not request.keep_until_replaced:
-            self._leave(leaving for leaving, _ in plan.replace if leaving.record.image not in self._corrupt)
-        self._refetch(plan, judged.standings)
+            orders = [*self._staying(plan, judged.standings), *self._coming(plan, judged.standings)]
+        else:
+            orders = []
+            if request.expire and not request.keep_until_replaced:
+                gone = (old for old, newer in plan.replace if not newer.keeps_old)
+                self._departures.leave_all(old for old in gone if old.record.image not in self._corrupt)
+        self._incoming.bring([*orders, *self._lost(plan, judged.standings)])
 
-    def _leave(self, leaving: Iterable[Leaving]) -> None:
-        for one in leaving:
-            self._leave_one(one.record, one.reason)
-
-    def _leave_one(self, record: CacheRecord, reason: Reason) -> bool:
-        try:
-            left = self._passage.expire(record, reason)
-        except VmcatcherError as error:
-            self._stuck.add(record.image)
-            self._outcome.fail(record.image, error)
-            if isinstance(error, StoreFull):
-                # What is revoked must not stay in use because that cannot be written down; an unlink needs no space.
-                self._passage.hide(record)
-            return False
-        if left.published is not None:
-            self._outcome.expired.append((record.image, reason))
-        return True
-
-    def _bring(self, plan: CachePlan, standings: Mapping[ListId, Standing]) -> None:
+    def _staying(self, plan: CachePlan, standings: Mapping[ListId, Standing]) -> Iterator[Order]:
+        """Yield what is wanted as it is and lacks its bytes; see to what does not lack them."""
         for record in plan.stay:
             wanted = plan.wanted.get(record.image)
             if wanted is not None and wanted.image.sha512 == record.sha512 and record.image not in self._corrupt:
-                self._keep(self._checked.get(record.image, record), wanted, standings)
+                current = self._checked.get(record.image, record)
+                order = Order(wanted, standings[wanted.list_id].subscription, kept=current)
+                if not self._incoming.see_to(order):
+                    yield order
+
+    def _coming(self, plan: CachePlan, standings: Mapping[ListId, Standing]) -> Iterator[Order]:
+        """Yield the new versions of what is there, then what is not there."""
         for leaving, newer in plan.replace:
             if leaving.record.image not in self._corrupt:
-                self._replace(leaving, newer, standings)
+                yield Order(newer, standings[newer.list_id].subscription, replaces=leaving)
         for newer in plan.bring:
-            if self._has_left(newer.image.identifier):
-                self._fetch_and_publish(newer, standings)
+            if self._departures.has_left(newer.image.identifier):
+                yield Order(newer, standings[newer.list_id].subscription)
 
-    def _has_left(self, image: ImageId) -> bool:
-        """Tell whether no version of the image is in the endorsed view, so that another one may come."""
-        records = self._records(image)
-        return image not in self._stuck and not any(record.is_active for record in records)
-
-    def _records(self, image: str) -> list[CacheRecord]:
-        """Return the versions of an image; one that can be read no longer keeps others out, and is told once."""
-        found, errors = cache.readable_records(self._layout, image)
-        told = {(failure.subject, str(failure.error)) for failure in self._outcome.failed}
-        for error in errors:
-            self._stuck.add(image)
-            if (image, str(error)) not in told:
-                self._outcome.fail(image, error)
-        return list(found)
-
-    def _keep(self, record: CacheRecord, wanted: Wanted, standings: Mapping[ListId, Standing]) -> None:
-        """See to a version that stays: missing bytes are fetched again, without a word to the cloud."""
-        try:
-            came = self._fetcher.fetch(record, wanted, standings[wanted.list_id].subscription)
-            # Also where the same list was kept once more under another name: what is published names its snapshot.
-            is_same = (record.list_sha512, record.snapshot) == (wanted.list_sha512, wanted.snapshot)
-            current = record if is_same else refreshed(record, wanted)
-            if came:
-                checked = blobs.fingerprint(self._layout, record.sha512, self._context.now)
-                current = replace(current, checked=checked, tries=0)
-            if current is not record:
-                self._put(current)
-            if current.state is State.STAGED:
-                self._outcome.note(self._passage.publish(current))
-            elif came:
-                logger.warning("image %s: its bytes were missing and were fetched again", record.image)
-                self._passage.show_endorsed(current)
-        except VmcatcherError as error:
-            self._outcome.fail(record.image, error)
+    def _lost(self, plan: CachePlan, standings: Mapping[ListId, Standing]) -> Iterator[Order]:
+        """Yield what was found corrupt, which is fetched again also where nothing else is downloaded."""
+        for image in sorted(self._corrupt):
+            newer: Wanted | None = plan.wanted.get(image)
+            if newer is not None and self._departures.has_left(image):
+                yield Order(newer, standings[newer.list_id].subscription)
 
     def _put(self, record: CacheRecord) -> CacheRecord:
         with self._context.lock("store"):
             cache.put_record(self._layout, record)
         return record
 
-    def _replace(self, leaving: Leaving, wanted: Wanted, standings: Mapping[ListId, Standing]) -> None:
-        """New bytes first; then the old version leaves and the new one comes, with as little time between as can be."""
-        record = self._fetch(wanted, standings)
-        if record is None:
-            if not self._request.keep_until_replaced:
-                self._leave_one(leaving.record, leaving.reason)
-            return
-        if self._leave_one(leaving.record, leaving.reason):
-            self._publish(record)
-
-    def _fetch_and_publish(self, wanted: Wanted, standings: Mapping[ListId, Standing]) -> None:
-        record = self._fetch(wanted, standings)
-        if record is not None:
-            self._publish(record)
-
-    def _fetch(self, wanted: Wanted, standings: Mapping[ListId, Standing]) -> CacheRecord | None:
-        """Have the bytes of a wanted version; return its record, not yet staged, or None where that failed."""
-        try:
-            record = self._fetcher.begun(wanted)
-            self._fetcher.fetch(record, wanted, standings[wanted.list_id].subscription)
-        except VmcatcherError as error:
-            self._outcome.fail(wanted.image.identifier, error)
-            return None
-        return record
-
-    def _publish(self, record: CacheRecord) -> None:
-        try:
-            self._outcome.note(self._passage.publish(self._passage.stage(record)))
-        except VmcatcherError as error:
-            self._outcome.fail(record.image, error)
-
-    def _refetch(self, plan: CachePlan, standings: Mapping[ListId, Standing]) -> None:
-        """Fetch again what was found corrupt, also where nothing else is downloaded."""
-        for image in sorted(self._corrupt):
-            if image in plan.wanted and self._has_left(image):
-                self._fetch_and_publish(plan.wanted[image], standings)
-
     def _check(self, records: Sequence[CacheRecord]) -> None:
         request = self._request
-        checker = Checker(self._context, everything=request.check_everything, recheck_after=request.recheck_after)
+        checker = Checker(
+            self._context,
+            everything=request.check_everything,
+            recheck_after=request.recheck_after,
+            share=request.check_share,
+        )
         with checker.reading_ahead(records):
             for record in (one for one in records if one.image not in self._corrupt):
                 try:
@@ -264,14 +228,7 @@ class _Run:
         except VmcatcherError as error:
             self._outcome.fail(found.image, error)
             return
-        for record in condemned:
-            try:
-                self._passage.finish_expiring(record)
-            except VmcatcherError as error:
-                self._stuck.add(record.image)
-                self._outcome.fail(record.image, error)
-                continue
-            self._outcome.expired.append((record.image, Reason.CORRUPT))
+        self._departures.leave_corrupt(condemned, Reason.CORRUPT)
 
     def finish(self) -> None:
         """Write the indexes, tell that the run is over, keep what it told; a failure of these hides no other."""
@@ -284,9 +241,23 @@ class _Run:
             self._teller.write_log()
         except VmcatcherError as error:
             self._outcome.fail_run("the log of what was told", error)
+        self._note()
+
+    def _note(self) -> None:
+        """Keep what could not be done, for whoever looks at how everything stands."""
+        if not self._request.download:
+            return  # what an earlier run could not fetch is as it was
+        found: dict[str, VmcatcherError] = {}
+        for failure in self._outcome.failed:
+            found.setdefault(failure.subject, failure.error)
+        try:
+            not_done.put_not_done(self._layout, found, self._context.now)
+        except VmcatcherError as error:
+            # Bookkeeping only: what the run did is done, and said.
+            logger.warning("what was not done cannot be noted: %s", error)
 
     def _write_indexes(self) -> None:
-        records = [record for image in cache.cached_images(self._layout) for record in self._records(image)]
+        records = [record for image in cache.cached_images(self._layout) for record in self._departures.records(image)]
         for kept in view_indexes.write_indexes(self._layout, self._request.views, records):
             logger.error("something that was no file stood in place of a %s; it is kept as %s", views.INDEX, kept)
 

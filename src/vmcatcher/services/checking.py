@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vmcatcher.errors.cache import CorruptBytes
+from vmcatcher.model.recheck import oldest_share
+from vmcatcher.services.progress import Reading, Silence
 from vmcatcher.store import blobs
+from vmcatcher.store.hashing import PIECE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future, ThreadPoolExecutor
     from datetime import timedelta
 
-    from vmcatcher.model.identity import Sha512
+    from vmcatcher.model.identity import ImageId, Sha512
     from vmcatcher.model.record import CacheRecord, Fingerprint
     from vmcatcher.services.context import Context
 
@@ -24,10 +27,17 @@ if TYPE_CHECKING:
 class Checker:
     """Checks the bytes of one run's images; bytes that several images share are read once."""
 
-    def __init__(self, context: Context, *, everything: bool, recheck_after: timedelta) -> None:
+    def __init__(
+        self, context: Context, *, everything: bool, recheck_after: timedelta, share: float | None = None
+    ) -> None:
         self._context = context
         self._everything = everything
         self._recheck_after = recheck_after
+        self._share = share
+        self._chosen: frozenset[Sha512] = frozenset()
+        """What is read because it has its turn, though an earlier check of it holds."""
+        self._held: set[tuple[ImageId, int]] = set()
+        """Versions of which an earlier check was found to hold; nobody is looked at twice for that."""
         self._intact: dict[Sha512, Fingerprint] = {}
         self._is_over = threading.Event()
         self._threads: ThreadPoolExecutor | None = None
@@ -43,7 +53,11 @@ class Checker:
         There is one for each processor. Bytes are all that they touch: what follows from these, a record or an event,
         stays with whoever calls `check`. At the end of the block, also by Ctrl-C, they stop where they are.
         """
-        self._next = (record for record in records if self._is_due(record))
+        every = tuple(records)
+        if self._share is not None and not self._everything:
+            self._chosen = oldest_share(every, self._share)
+        self._next = (record for record in every if self._is_due(record))
+        self._say_what_is_due(every)
         try:
             for _ in range(_processors()):
                 self._read_next()
@@ -100,20 +114,37 @@ class Checker:
         found = blobs.fingerprint(layout, digest, self._context.now)
         if found is None:
             return None
-        try:
-            return _Read(found, blobs.is_intact(layout, digest, record.size_bytes, *goes_on))
-        except FileNotFoundError:
-            return None
+        progress = self._context.progress or Silence()
+        with Reading(progress, record.image, record.size_bytes, PIECE_BYTES) as reading:
+            asked = (reading.came, *goes_on)
+            try:
+                return _Read(
+                    found, blobs.is_intact(layout, digest, record.size_bytes, lambda: all(ask() for ask in asked))
+                )
+            except FileNotFoundError:
+                return None
+
+    def _say_what_is_due(self, records: Iterable[CacheRecord]) -> None:
+        progress = self._context.progress
+        if progress is not None:
+            due = {record.sha512: record.size_bytes for record in records if self._is_due(record)}
+            progress.expect("check", len(due), sum(due.values()))
 
     def _is_due(self, record: CacheRecord) -> bool:
-        """Tell whether there are bytes, of which no earlier check holds."""
+        """Tell whether there are bytes of which no earlier check holds, or whose turn it is."""
+        version = (record.image, record.number)
+        if version in self._held:
+            return False
         found = blobs.fingerprint(self._context.layout, record.sha512, self._context.now)
         if found is None:
             return False
-        if self._everything or record.checked is None:
+        if self._everything or record.checked is None or record.sha512 in self._chosen:
             return True
         is_recent = self._context.now - record.checked.checked < self._recheck_after
-        return not (is_recent and record.checked.is_same_file(found))
+        if is_recent and record.checked.is_same_file(found):
+            self._held.add(version)
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from vmcatcher.errors import VmcatcherError
+    from vmcatcher.services.progress import Progress
     from vmcatcher.store.layout import Layout
     from vmcatcher.store.locks import LockName
 
@@ -26,6 +27,10 @@ class Context:
     wait_s: float = 0.0
     """How long to wait for another update or cache run to end; for a commit of another command never less than 30 s."""
     inherited_locks: frozenset[str] = frozenset()
+    max_validity_s: int | None = None
+    """How long after its creation a list holds at most here, where its subscription has no limit of its own."""
+    progress: Progress | None = None
+    """Who is told how far downloads and checks are; None where nobody looks."""
 
     def lock(self, name: LockName) -> AbstractContextManager[None]:
         """Return the lock of the store for a `with` block.

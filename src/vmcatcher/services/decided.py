@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmcatcher.store import endorsers, snapshots, subscriptions
+from vmcatcher.store.vetoes import vetoed
 
 if TYPE_CHECKING:
     from vmcatcher.model.record import CacheRecord
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def is_still_wanted(context: Context, record: CacheRecord) -> bool:
-    """Tell whether the version is still selected, from the list that was judged, by an endorser who is still linked.
+    """Tell whether the version is still selected, from the list that was judged, by a linked endorser, without a veto.
 
     Call it under the store lock, together with the commit that depends on it. What is not wanted any more is left to
     the next run, which judges everything anew.
@@ -23,6 +24,8 @@ def is_still_wanted(context: Context, record: CacheRecord) -> bool:
     try:
         subscription = subscriptions.find_subscription(context.layout, record.list_id)
         if subscription is None or record.image not in subscription.selected:
+            return False
+        if record.sha512 in vetoed(context.layout):
             return False
         snapshot = snapshots.current_snapshot(context.layout, record.list_id)
         if snapshot is None or snapshot.name != record.snapshot:

@@ -1,4 +1,4 @@
-"""Getting the bytes of one image into the blob store: once, verified, resumable, and not for ever if they are wrong."""
+"""Getting the bytes of images into the blob store: once, verified, and not for ever if they are wrong."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vmcatcher.errors.answer import BodyTooLong
 from vmcatcher.errors.cache import CorruptBytes, GivenUp
-from vmcatcher.errors.store import WrongBytes
-from vmcatcher.model.location import Location
 from vmcatcher.model.record import MOST_TRIES, State
+from vmcatcher.services.bringing import Brought, Errand
 from vmcatcher.services.passage import new_record
-from vmcatcher.services.update import Tools, access_for
-from vmcatcher.store import blobs, cache, downloads
-from vmcatcher.transport.limits import RING
+from vmcatcher.services.sources import Sources
+from vmcatcher.store import blobs, cache
 
 if TYPE_CHECKING:
     from vmcatcher.model.identity import Sha512
@@ -22,17 +19,26 @@ if TYPE_CHECKING:
     from vmcatcher.model.plan import Wanted
     from vmcatcher.model.record import CacheRecord
     from vmcatcher.model.subscription import Subscription
+    from vmcatcher.services.bringing import Follower
     from vmcatcher.services.context import Context
+    from vmcatcher.services.update import Tools
 
 logger = logging.getLogger(__name__)
 
 
 class Fetcher:
-    """Fetches the images of one run and counts, in their records, how often wrong bytes came."""
+    """Fetches the images of one run.
 
-    def __init__(self, context: Context, tools: Tools) -> None:
+    `fetch` may be called from several threads at once for distinct digests, as long as the others are only called in
+    the thread that writes the records. A follower is told, in the thread of the transfer, how many bytes of an image
+    were taken, or forgotten (below zero); it may wait, and what it raises ends the transfer, to be resumed.
+    """
+
+    def __init__(self, context: Context, tools: Tools, follower: Follower | None = None) -> None:
         self._context = context
         self._tools = tools
+        self._follower = follower
+        self._sources = Sources(tools.mirrors)
         self._proved: set[Sha512] = set()
         """Blobs whose bytes were seen to be right in this run."""
 
@@ -47,33 +53,37 @@ class Fetcher:
             return fresh
         return replace(fresh, tries=newest.tries, tries_list=newest.tries_list)
 
-    def fetch(self, record: CacheRecord, wanted: Wanted, subscription: Subscription) -> bool:
-        """Have the bytes of a version in the blob store; return False when they were there already.
+    def fetch(self, record: CacheRecord, wanted: Wanted, subscription: Subscription) -> Brought:
+        """Have the bytes of a version in the blob store, and change nothing but that.
 
         What is there is read before it is published: it may have rotted while no version in use showed it.
 
         Raises:
-            GivenUp: wrong bytes came as often as they may for this list.
+            GivenUp: wrong bytes came as often as they may for this list, and no mirror has them.
             StoreFull: there is not enough space for them.
+            NotMirrored: no mirror has them, and nobody else may be asked.
             NetworkError: they could not be had; what came is kept for the next try.
-            WrongBytes: what came is not what the list promises, also when it was fetched from the beginning; counted.
+            WrongBytes: what came from where the list says is not what it promises, also when it was fetched from the
+                beginning: to be counted (`count_wrong`).
         """
         image = wanted.image
         is_there = blobs.has_blob(self._context.layout, image.sha512, image.size_bytes)
         if is_there and (record.state is not State.FAILING or self._is_right(image)):
-            return False
-        tries = record.tries if record.tries_list == wanted.list_sha512 else 0
-        if tries >= MOST_TRIES:
-            raise GivenUp(image=image.identifier, uri=image.uri, tries=tries)
-        try:
-            self._fetch(subscription, image)
-        except WrongBytes:
-            with self._context.lock("store"):
-                counted = replace(record, tries=tries + 1, tries_list=wanted.list_sha512)
-                cache.put_record(self._context.layout, counted)
-            raise
+            return Brought(came=False)
+        tries = _tries(record, wanted)
+        given_up = GivenUp(image=image.identifier, uri=image.uri, tries=tries) if tries >= MOST_TRIES else None
+        if given_up is not None and not any(self._sources.mirrors_for(subscription)):
+            raise given_up
+        brought = Errand(self._context, self._tools, self._sources, subscription, image, self._follower).run(given_up)
         self._proved.add(image.sha512)
-        return True
+        return brought
+
+    def count_wrong(self, record: CacheRecord, wanted: Wanted) -> CacheRecord:
+        """Note in its record that wrong bytes of a version came from where the list says; return the new record."""
+        counted = replace(record, tries=_tries(record, wanted) + 1, tries_list=wanted.list_sha512)
+        with self._context.lock("store"):
+            cache.put_record(self._context.layout, counted)
+        return counted
 
     def _is_right(self, image: Image) -> bool:
         """Tell whether stored bytes may be published; those that may not are put aside."""
@@ -90,47 +100,6 @@ class Fetcher:
         logger.error("%s", CorruptBytes(image=image.identifier, sha512=digest, kept=place).one_line())
         return False
 
-    def _fetch(self, subscription: Subscription, image: Image) -> None:
-        try:
-            is_resumed = self._transfer(subscription, image, afresh=False)
-        except _ResumedWrongError:
-            # Bytes of two versions may have met in one partial; only a whole one can accuse the publisher.
-            logger.warning(
-                "image %s: the resumed download does not match; fetching it from the beginning", image.identifier
-            )
-            is_resumed = self._transfer(subscription, image, afresh=True)
-        logger.info("fetched image=%s bytes=%d resumed=%s", image.identifier, image.size_bytes, is_resumed)
 
-    def _transfer(self, subscription: Subscription, image: Image, *, afresh: bool) -> bool:
-        access = access_for(self._context, subscription, self._tools.trust_directory)
-        location = Location.from_list(image.uri)
-        with downloads.Download(
-            self._context.layout, image.sha512, image.size_bytes, uri=image.uri, afresh=afresh, ring=RING
-        ) as download:
-            resumed_at = download.size
-            if resumed_at < image.size_bytes:
-                logger.info("Downloading '%s'.", image.identifier)
-                try:
-                    resumed_at = self._tools.transport.fetch_image(
-                        location,
-                        access,
-                        size=image.size_bytes,
-                        offset=download.size,
-                        validator=download.validator,
-                        sink=download,
-                    ).resumed_at
-                except BodyTooLong as error:
-                    # No network trouble: the file there is another one than the list describes.
-                    expected, found = str(image.size_bytes), f"more than {image.size_bytes}"
-                    raise WrongBytes(uri=image.uri, what="size", expected=expected, found=found) from error
-            try:
-                download.commit()
-            except WrongBytes as error:
-                if resumed_at > 0:
-                    raise _ResumedWrongError from error
-                raise
-        return resumed_at > 0
-
-
-class _ResumedWrongError(Exception):
-    """A download that went on from earlier bytes has the wrong digest; its bytes are gone."""
+def _tries(record: CacheRecord, wanted: Wanted) -> int:
+    return record.tries if record.tries_list == wanted.list_sha512 else 0

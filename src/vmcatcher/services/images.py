@@ -8,6 +8,7 @@ from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.requests import NoSuchImage
 from vmcatcher.light import dataclass
 from vmcatcher.model.imagelist import parse_image_list
+from vmcatcher.model.validity import end_of, limit_of
 from vmcatcher.services.listing import (
     AVAILABLE,
     SELECTED,
@@ -21,6 +22,7 @@ from vmcatcher.store import endorsers, index, snapshots, subscriptions
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from vmcatcher.model.endorser import Endorser
     from vmcatcher.model.identity import Credential, ImageId, ListId
@@ -55,6 +57,8 @@ class CurrentList:
     listed: ImageList
     available: bool
     """Whether its images may be used now: not expired, endorser still linked, signer not found revoked."""
+    until: datetime
+    """When it ends, by what was signed or by this site's limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,4 +192,5 @@ def current_list(context: Context, subscription: Subscription) -> CurrentList | 
     listed = parse_image_list(evidence.content).imagelist
     one = index.read_index(context.layout, subscription.identifier)
     usable = one is not None and is_available(context, one, endorsers.all_endorsers(context.layout))
-    return CurrentList(snapshot, evidence, listed, usable)
+    limit_s = limit_of(subscription.max_validity_s, context.max_validity_s)
+    return CurrentList(snapshot, evidence, listed, usable, end_of(listed.expires, listed.created, limit_s))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vmcatcher.model.imagelist import ImageList
     from vmcatcher.model.verified import VerifiedList
     from vmcatcher.services.context import Context
+    from vmcatcher.store.settled import Settled
     from vmcatcher.store.snapshots import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -50,8 +51,10 @@ def _as_newest(mark: snapshots.Mark) -> admission.Newest:
     return admission.Newest(mark.version, mark.created, mark.sha512, bool(mark.older_allowed), mark.content)
 
 
-def say_newest(list_id: str, newest: admission.Newest | snapshots.Mark, now: datetime) -> None:
+def say_newest(list_id: str, newest: admission.Newest | snapshots.Mark | Settled, now: datetime) -> None:
     """Say what is known as the newest list: a store that was restored from a backup knows only what was so then."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
     created, age = instant_text(newest.created), (now - newest.created).days
     known = (list_id, printable(newest.version), created, age)
     logger.info("newest of %s so far: version %s, created %s, %d days ago", *known)

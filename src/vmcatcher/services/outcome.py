@@ -1,19 +1,49 @@
-"""What a cache run has done so far, and what it could not do; every failure is told once, when it happens."""
+"""What a cache run did with each image, and what it could not do; every failure is told once, when it happens."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vmcatcher.model.record import State
+from vmcatcher.model.record import Reason, State
 from vmcatcher.services.context import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vmcatcher.errors import VmcatcherError
-    from vmcatcher.model.identity import ImageId
-    from vmcatcher.model.record import CacheRecord, Reason
+    from vmcatcher.model.identity import ImageId, ListId
+    from vmcatcher.model.record import CacheRecord
+    from vmcatcher.services.bringing import Brought
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOutcome:
+    """What a run did with one image."""
+
+    image: str
+    list_id: ListId | None
+    """The list that wants it, or that its cached version is of; None where that cannot be told."""
+    fetched: Brought | None = None
+    """How many bytes came, from where, and whether an interrupted download went on; None where none had to come."""
+    is_published: bool = False
+    expired: tuple[Reason, ...] = ()
+    """Why versions of it left, in that order."""
+    errors: tuple[VmcatcherError, ...] = ()
+    """What could not be done."""
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether a new version took the place of another one."""
+        return self.is_published and Reason.REPLACED in self.expired
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is in use as it was before."""
+        return not (self.fetched or self.is_published or self.expired or self.errors)
 
 
 class Outcome:
@@ -23,6 +53,8 @@ class Outcome:
         self.published: list[ImageId] = []
         self.expired: list[tuple[ImageId, Reason]] = []
         self.failed: list[Failure] = []
+        self.fetched: dict[ImageId, Brought] = {}
+        """How the bytes came of each image for which any came."""
 
     def note(self, record: CacheRecord) -> None:
         """Note that a version was published, if it was."""
@@ -39,3 +71,24 @@ class Outcome:
         """Note that something about the run itself could not be done, and say so."""
         logger.error("%s: %s", subject, error.one_line())
         self.failed.append(Failure(subject, error))
+
+    def images(self, lists: Mapping[ImageId, ListId]) -> tuple[ImageOutcome, ...]:
+        """Return what was done with each image; `lists` are those that the run was about, with the list of each."""
+        published = set(self.published)
+        expired: dict[ImageId, list[Reason]] = {}
+        errors: dict[str, list[VmcatcherError]] = {}
+        for image, reason in self.expired:
+            expired.setdefault(image, []).append(reason)
+        for failure in self.failed:
+            errors.setdefault(failure.subject, []).append(failure.error)
+        return tuple(
+            ImageOutcome(
+                image,
+                lists.get(image),
+                self.fetched.get(image),
+                image in published,
+                tuple(expired.get(image, ())),
+                tuple(errors.get(image, ())),
+            )
+            for image in sorted({*lists, *published, *expired})
+        )

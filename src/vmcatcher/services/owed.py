@@ -62,19 +62,23 @@ class WaitingEvents:
     unread: tuple[Failure, ...]
 
 
-def waiting_events(context: Context) -> WaitingEvents:
-    """Return the owed events in the order in which they would be told, then those that were given up, oldest first."""
+def waiting_events(context: Context, reader: cache.RecordReader | None = None) -> WaitingEvents:
+    """Return the owed events in the order in which they would be told, then those that were given up, oldest first.
+
+    What `reader` has read of the records is not read again.
+    """
     unread: list[Failure] = []
-    owed = [*_owed_by_records(context, unread), *_owed_by_lists(context, unread)]
+    reader = reader or cache.RecordReader(context.layout)
+    owed = [*_owed_by_records(context, reader, unread), *_owed_by_lists(context, unread)]
     # A run that died between keeping an event aside and striking it off left it in both places; runs still tell it.
     known = {one.event.id for one in owed}
     given_up = [one for one in _given_up(context, unread) if one.event.id not in known]
     return WaitingEvents((*owed, *given_up), tuple(unread))
 
 
-def _owed_by_records(context: Context, unread: list[Failure]) -> Iterator[Waiting]:
+def _owed_by_records(context: Context, reader: cache.RecordReader, unread: list[Failure]) -> Iterator[Waiting]:
     for image in cache.cached_images(context.layout):
-        records, errors = cache.readable_records(context.layout, image)
+        records, errors = reader.readable(image)
         unread.extend(Failure(image, error) for error in errors)
         for record in records:
             reason = record.reason.value if record.reason else None

@@ -223,8 +223,16 @@ def new_record(context: Context, wanted: Wanted, number: int) -> CacheRecord:
 
 
 def refreshed(record: CacheRecord, wanted: Wanted) -> CacheRecord:
-    """Return the record of a version whose bytes stay, as the newest list describes it."""
+    """Return the record of a version whose bytes stay, as the newest list describes it; itself where it is so already.
+
+    It changes also where the same list was kept once more under another name, since what is published names its
+    snapshot, and where a limit of this site moved its end.
+    """
     image = wanted.image
+    is_same_list = (record.list_sha512, record.snapshot) == (wanted.list_sha512, wanted.snapshot)
+    # The record keeps whole seconds.
+    if is_same_list and record.valid_until == wanted.valid_until.replace(microsecond=0):
+        return record
     return replace(
         record,
         snapshot=wanted.snapshot,

@@ -1,4 +1,4 @@
-"""What follows from an admitted list: its images are registered, its URI is followed, the success is noted.
+"""What follows from an admitted list: images are registered and chosen, its URI is followed, the success is noted.
 
 Everything here may be done twice: a run that was interrupted after keeping a list leaves it to the next one.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.admission import ImagesOwnedElsewhere, ImagesUndecided
+from vmcatcher.light import replace
 from vmcatcher.model.event import EventKind, OwedEvent
 from vmcatcher.model.location import Location, move_refusal
+from vmcatcher.model.matching import follow_rule
 from vmcatcher.model.subscription import NewImages, register_images
 from vmcatcher.services.context import new_event_id
 from vmcatcher.services.unchanged import NOTE_AGAIN
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vmcatcher.model.imagelist import ImageList
     from vmcatcher.model.subscription import Subscription
     from vmcatcher.services.context import Context
+    from vmcatcher.store.settled import Settled
     from vmcatcher.transport.results import Validators
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ class Owners:
 
     def besides(self, context: Context, subscription: Subscription) -> frozenset[ImageId]:
         """Return the identifiers that other subscriptions accepted. Call under the store lock."""
-        if self._known is None or subscription.new_images is not NewImages.REFUSE:
+        accepts = subscription.where is not None or subscription.new_images is not NewImages.REFUSE
+        if self._known is None or accepts:
             self._known = {
                 image.identifier: one.identifier for one in index.all_indexes(context.layout) for image in one.images
             }
@@ -54,13 +57,17 @@ def settle(
 ) -> tuple[Subscription, tuple[VmcatcherError, ...]]:
     """Register the list's images and follow its URI; return the subscription now and what needs the operator.
 
+    Where there is a rule, it selects among the images that nobody decided about by hand.
     Doing it twice changes nothing.
+
+    Raises:
+        BadRule: the subscription's rule cannot be read; nothing was changed.
     """
     named = [image.identifier for image in listed.images]
     known = {image.identifier for image in subscription.images} | set(subscription.refused)
     others = owners.besides(context, subscription) if not known.issuperset(named) else frozenset()
     registered = register_images(subscription, named, owned_elsewhere=others)
-    changed = _following(registered.subscription, listed)
+    changed = _following(follow_rule(registered.subscription, listed), listed)
     if changed != subscription:
         subscriptions.put_subscription(context.layout, changed)
     index.refresh_projections(context.layout, changed)
@@ -112,7 +119,7 @@ def note_success(
     validators: Validators,
     *,
     is_listening: bool,
-    settled: str | None = None,
+    settled: Settled | None = None,
 ) -> tuple[str, ...]:
     """Keep the bookkeeping of a success; return the images that are new since the last one that was told.
 

@@ -14,8 +14,9 @@ from vmcatcher.model.identity import Credential, EndorserId
 from vmcatcher.model.location import Location
 from vmcatcher.model.subscription import AcceptedImage, NewImages, Subscription, TlsTrust
 from vmcatcher.services.newest import compare, newest_admitted, put_mark
+from vmcatcher.services.rules import images_of_others
 from vmcatcher.services.settling import clash, followed_uri
-from vmcatcher.services.subscriptions import demand_sendable, images_of_others
+from vmcatcher.services.subscriptions import demand_sendable
 from vmcatcher.services.update import prove
 from vmcatcher.store import endorsers, files, index, snapshots, subscriptions
 from vmcatcher.store.subscriptions import FetchNotes, Secret
@@ -130,7 +131,7 @@ def _commit(
     listed = parsed.imagelist
     endorser, is_endorser_new = signed_by
     taken = compare(verified, listed, newest_admitted(context, listed.identifier))
-    admission.demand_valid_now(listed, context.now)
+    admission.demand_valid_now(listed, context.now, context.max_validity_s)
     existing = subscriptions.find_subscription(context.layout, listed.identifier)
     if existing is not None:
         return Subscribed(existing, endorser, is_new=False, is_endorser_new=False, problems=())

@@ -9,12 +9,14 @@ from vmcatcher.errors import BadIdentifier, VmcatcherError
 from vmcatcher.errors.requests import BadPassword, ImageOfAnotherList, NoSuchSubscription
 from vmcatcher.errors.store import DocumentDamaged
 from vmcatcher.model import identity
-from vmcatcher.model.identity import ImageId, image_id
+from vmcatcher.model.identity import image_id
 from vmcatcher.model.location import Location
-from vmcatcher.model.subscription import NewImages, TlsTrust, register_images
+from vmcatcher.model.matching import follow_rule
+from vmcatcher.model.subscription import NewImages, TlsTrust
 from vmcatcher.services.images import CurrentList, current_list
 from vmcatcher.services.listing import list_subscriptions
-from vmcatcher.store import index, snapshots, subscriptions
+from vmcatcher.services.rules import images_of_others, listed_now, with_policies
+from vmcatcher.store import index, subscriptions
 from vmcatcher.store.subscriptions import Secret
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ def subscription_info(context: Context, subscription: Subscription, *, show_secr
         listed.description if listed else subscription.description,
         current.snapshot.kept if current else None,
         listed,
-        listed is not None and listed.expires <= context.now,
+        current is not None and current.until <= context.now,
         password,
         current,
     )
@@ -204,44 +206,7 @@ def permit(context: Context, list_id: str, permissions: Permissions) -> None:
 
 def set_new_images(context: Context, list_id: str, policy: NewImages) -> Subscription:
     """Set what happens to images that the list newly names, and apply it to those that are undecided now."""
-
-    def change(one: Subscription) -> Subscription:
-        current = _listed_now(context, one)
-        changed = replace(one, new_images=policy)
-        if snapshots.current_snapshot(context.layout, one.identifier) is None:
-            return _with_policy_for_first(changed, policy)
-        if current is None:
-            # What it names cannot be read; the next update fetches it again and applies the policy.
-            return changed
-        taken = images_of_others(context, one.identifier)
-        listed = (image.identifier for image in current.listed.images)
-        return register_images(changed, listed, owned_elsewhere=taken).subscription
-
-    return _edit(context, list_id, change)
-
-
-def _with_policy_for_first(subscription: Subscription, policy: NewImages) -> Subscription:
-    # Before its first update all images of a subscription are new: `subscribe` wants them all.
-    if policy is not NewImages.SUBSCRIBE:
-        return subscription
-    return subscription.with_selection([image.identifier for image in subscription.images], selected=True)
-
-
-def _listed_now(context: Context, subscription: Subscription) -> CurrentList | None:
-    try:
-        return current_list(context, subscription)
-    except DocumentDamaged:
-        return None
-
-
-def images_of_others(context: Context, list_id: str) -> frozenset[ImageId]:
-    """Return the identifiers that other subscriptions accepted. Call under the store lock."""
-    return frozenset(
-        image.identifier
-        for one in index.all_indexes(context.layout)
-        if one.identifier != list_id
-        for image in one.images
-    )
+    return _edit(context, list_id, lambda one: with_policies(context, replace(one, new_images=policy)))
 
 
 def accept_image(context: Context, list_id: str, image: str) -> None:
@@ -256,12 +221,13 @@ def accept_image(context: Context, list_id: str, image: str) -> None:
     def change(one: Subscription) -> Subscription:
         if one.find(wanted) is not None:
             return one
-        current = _listed_now(context, one)
+        current = listed_now(context, one)
         if current is None or wanted not in {found.identifier for found in current.listed.images}:
             raise ImageOfAnotherList(image=wanted, list_id=list_id, why="its current list does not name it")
         if wanted in images_of_others(context, list_id):
             raise ImageOfAnotherList(image=wanted, list_id=list_id, why="another subscription has it")
-        return one.accepting(wanted, selected=one.new_images is NewImages.SUBSCRIBE)
+        selected = one.new_images is NewImages.SUBSCRIBE and one.where is None
+        return follow_rule(one.accepting(wanted, selected=selected), current.listed)
 
     _edit(context, list_id, change)
 

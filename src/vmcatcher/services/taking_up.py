@@ -52,9 +52,11 @@ def sweep(context: Context, shown: Views) -> None:
     downloads.sweep(layout, now_s=now_s)
 
 
-def take_up(context: Context, passage: Passage, mender: Mender, outcome: Outcome) -> TakenUp:
+def take_up(
+    context: Context, passage: Passage, mender: Mender, outcome: Outcome, reader: cache.RecordReader
+) -> TakenUp:
     """Carry out what earlier runs left to do, owed events included, and return what is there."""
-    records, unreadable = _read(context, mender, outcome)
+    records, unreadable = _read(context, mender, outcome, reader)
     rotten = _finish_putting_aside(context, passage, records, outcome)
     done = [record if record.sha512 in rotten else _taken_up(context, passage, record, outcome) for record in records]
     return TakenUp(
@@ -101,11 +103,13 @@ def drop_strays(
             outcome.fail(os.path.basename(path), error)
 
 
-def _read(context: Context, mender: Mender, outcome: Outcome) -> tuple[list[CacheRecord], frozenset[str]]:
+def _read(
+    context: Context, mender: Mender, outcome: Outcome, reader: cache.RecordReader
+) -> tuple[list[CacheRecord], frozenset[str]]:
     records: list[CacheRecord] = []
     unreadable: set[str] = set()
     for image in cache.cached_images(context.layout):
-        found, errors = cache.readable_records(context.layout, image)
+        found, errors = reader.readable(image)
         records.extend(found)
         for error in errors:
             record, said = mender.mend_record(image, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from typing import TYPE_CHECKING, Final
@@ -62,17 +63,44 @@ def image_records(layout: Layout, image: str) -> Iterator[CacheRecord]:
 
 def readable_records(layout: Layout, image: str) -> tuple[list[CacheRecord], list[VmcatcherError]]:
     """Return the records of the image that can be read, oldest first, and why others cannot."""
-    found: list[CacheRecord] = []
-    errors: list[VmcatcherError] = []
-    for number in record_numbers(layout, image):
-        try:
-            record = read_record(layout, image, number)
-        except VmcatcherError as error:
-            errors.append(error)
-            continue
-        if record is not None:
-            found.append(record)
-    return found, errors
+    return RecordReader(layout).readable(image)
+
+
+class RecordReader:
+    """Reads records for one run, and each of them only once as long as nobody writes it anew."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._known: dict[str, tuple[tuple[int, ...], CacheRecord]] = {}
+
+    def readable(self, image: str) -> tuple[list[CacheRecord], list[VmcatcherError]]:
+        """Return the records of the image that can be read, oldest first, and why others cannot."""
+        found: list[CacheRecord] = []
+        errors: list[VmcatcherError] = []
+        for number in record_numbers(self._layout, image):
+            try:
+                record = self._read(image, number)
+            except VmcatcherError as error:
+                errors.append(error)
+                continue
+            if record is not None:
+                found.append(record)
+        return found, errors
+
+    def _read(self, image: str, number: int) -> CacheRecord | None:
+        path = os.path.join(self._layout.records(image), f"{number}.json")
+        with contextlib.suppress(OSError):
+            status = os.lstat(path)
+            # A record is never written in place: one that was put meanwhile is another file.
+            mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            known = self._known.get(path)
+            if known is not None and known[0] == mark:
+                return known[1]
+            record = read_record(self._layout, image, number)
+            if record is not None:
+                self._known[path] = (mark, record)
+            return record
+        return read_record(self._layout, image, number)
 
 
 def next_number(layout: Layout, image: ImageId) -> int:

@@ -15,6 +15,7 @@ from vmcatcher.model.event import MOST_ATTEMPTS
 from vmcatcher.store import cache, views
 from vmcatcher.store.aside import is_untrustworthy
 from vmcatcher.store.check_blobs import check_blobs, check_downloads
+from vmcatcher.store.check_crls import check_crls
 from vmcatcher.store.check_documents import check_documents
 from vmcatcher.store.check_subscriptions import check_owners, check_subscriptions
 from vmcatcher.store.check_views import check_views
@@ -45,6 +46,7 @@ def check_store(layout: Layout, *, read_bytes: bool = False, shown: Views | None
     found = list(_directories(layout))
     if not any(one.remedy is Remedy.ASIDE for one in found):
         check_documents(layout, found)
+        check_crls(layout, found)
         subscribed = check_subscriptions(layout, found)
         records = _records(layout, found)
         found.extend(check_blobs(layout, records, read_bytes=read_bytes))

@@ -39,30 +39,28 @@ class Download:
     Use it as a context manager; left without `commit`, what came so far stays and the next run goes on from there.
     """
 
-    def __init__(
-        self, layout: Layout, sha512: Sha512, size_bytes: int, *, uri: str, afresh: bool = False, ring: int = 1
-    ) -> None:
-        """Describe the download.
+    def __init__(self, layout: Layout, sha512: Sha512, size_bytes: int, *, uri: str, ring: int = 1) -> None:
+        """Describe the download; `uri` is where the first bytes are going to come from.
 
-        `afresh` begins with the first byte, whatever earlier runs left. `ring` is how many buffers the caller fills in
-        turn, so that chunks can be hashed while the next ones arrive; see `Hasher`.
+        `ring` is how many buffers the caller fills in turn, so that chunks can be hashed while the next ones arrive;
+        see `Hasher`.
         """
         self._layout = layout
         self._sha512 = sha512
         self._expected = size_bytes
         self._uri = uri
-        self._is_afresh = afresh
         self._path = os.path.join(layout.partial, f"{sha512}.{os.getpid()}-{secrets.token_hex(6)}")
         self._digest = Hasher(ring=ring)
         self._descriptor = -1
         self._since_look = 0
         self._at_disk = 0
+        self._noted: tuple[str, str | None] | None = None
+        """Where the last bytes came from, and what named their version there."""
         self.size = 0
-        self.validator: str | None = None
 
     def __enter__(self) -> Download:
         files.make_directory(self._layout.partial)
-        left = None if self._is_afresh else self._best_left()
+        left = self._best_left()
         try:
             if left is None or not self._take_over(left):
                 self._demand_space(self._expected)
@@ -76,6 +74,20 @@ class Download:
         self._close()
         if self.size == 0:
             self.discard()
+
+    @property
+    def validator(self) -> str | None:
+        """What names the version at the place that is asked now, if the last bytes came from there."""
+        return self._noted[1] if self._noted is not None and self._noted[0] == self._uri else None
+
+    @property
+    def is_from_elsewhere(self) -> bool:
+        """Tell whether the last bytes came from another place than the one that is asked now."""
+        return self.size > 0 and self._noted is not None and self._noted[0] != self._uri
+
+    def turn_to(self, uri: str) -> None:
+        """Take note that the next bytes come from there."""
+        self._uri = uri
 
     def write(self, chunk: memoryview) -> None:
         """Take the next bytes.
@@ -111,19 +123,21 @@ class Download:
 
     def remember(self, validator: str | None) -> None:
         """Note what names the server's version, so that a later run can ask for the rest of just that one."""
-        if validator == self.validator and os.path.exists(self._path + NOTES):
-            return
-        self.validator = validator
+        if self._noted != (self._uri, validator) or not os.path.exists(self._path + NOTES):
+            self._note(self._uri, validator)
+
+    def _note(self, uri: str, validator: str | None) -> None:
+        self._noted = (uri, validator)
         files.put_json(
             self._path + NOTES,
-            {"uri": self._uri, "validator": validator, "host": socket.gethostname(), "pid": os.getpid()},
+            {"uri": uri, "validator": validator, "host": socket.gethostname(), "pid": os.getpid()},
         )
 
     def commit(self) -> None:
         """Make the bytes a blob, if they are the promised ones. The rename is the commit.
 
         Raises:
-            WrongBytes: another size or digest; the partial of another digest is removed.
+            WrongBytes: another size or digest; bytes of another digest are forgotten, for a new beginning.
             StoreInputOutput: the disk did not take them; the partial is removed, because syncing it again would only
                 seem to succeed.
         """
@@ -131,7 +145,7 @@ class Download:
             raise self._wrong("size", str(self._expected), str(self.size))
         found = self._digest.hexdigest()
         if found != self._sha512:
-            self.discard()
+            self.restart()
             raise self._wrong("SHA-512", self._sha512, found)
         try:
             files.finish(self._descriptor, self._path)
@@ -182,7 +196,7 @@ class Download:
             return
         shared, path = self._descriptor, self._path
         self._path = os.path.join(self._layout.partial, f"{self._sha512}.{os.getpid()}-{secrets.token_hex(6)}")
-        self.remember(self.validator)
+        self._note(*(self._noted or (self._uri, None)))
         self._descriptor = files.begin(self._path)
         try:
             with reading.reported(self._path, needed_bytes=self._expected):
@@ -206,7 +220,7 @@ class Download:
         """
         self._demand_space(self._expected - (left.size if left.is_ours_alone else 0))
         # The notes first: without them nobody would know, after a crash, what the renamed partial is a part of.
-        self.remember(left.validator if left.uri == self._uri else None)
+        self._note(left.uri, left.validator)
         try:
             if left.is_ours_alone:
                 files.retire(left.path, self._path)
@@ -218,7 +232,7 @@ class Download:
         except (FileNotFoundError, NotOurFile, StoreInputOutput):
             self._close()
             self._digest.restart()
-            self.validator = None
+            self._noted = None
             self.discard()
             if not os.path.lexists(left.path):
                 files.drop(left.path + NOTES)

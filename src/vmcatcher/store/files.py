@@ -63,6 +63,15 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def pour_out(path: str, content: bytes) -> None:
+    """Write to a pipe or a device that the operator names; OSError where it does not take it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        write_all(descriptor, content)
+    finally:
+        os.close(descriptor)
+
+
 def put(path: str, content: bytes, *, mode: int = FILE_MODE) -> None:
     """Make `path` hold exactly `content`, or leave it as it was.
 

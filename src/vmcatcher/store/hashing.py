@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 # Small enough to be still in the processor's cache when it is hashed.
-_PIECE_BYTES: Final = 2**18
+PIECE_BYTES: Final = 2**18
+"""How much of a file is read at a time."""
 # Handing a chunk to another thread takes as long as hashing a few KiB.
 _WORTHWHILE_BYTES: Final = 2**16
 
@@ -83,13 +84,16 @@ def chunks(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
     # Only advice: what cannot read ahead further reads as it always does.
     with contextlib.suppress(OSError):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    buffer = memoryview(bytearray(max(1, min(_PIECE_BYTES, size_bytes))))
+    buffer = memoryview(bytearray(max(1, min(PIECE_BYTES, size_bytes))))
     while count := os.readv(descriptor, [buffer]):
         yield buffer[:count]
 
 
 def digest_of(descriptor: int, size_bytes: int, goes_on: Callable[[], bool]) -> str | None:
-    """Return the SHA-512 of an open file; None if `goes_on` said no in the middle. Raises as `chunks`."""
+    """Return the SHA-512 of an open file; None if `goes_on` said no in the middle. Raises as `chunks`.
+
+    `goes_on` is asked once for each `PIECE_BYTES` that were read.
+    """
     digest = hashlib.sha512()
     for chunk in chunks(descriptor, size_bytes):
         if not goes_on():

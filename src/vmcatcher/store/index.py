@@ -11,27 +11,14 @@ import json
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.store import NotOurFile, StoreInputOutput
 from vmcatcher.model.imagelist import parse_image_list
-from vmcatcher.model.instant import instant_text, precise_text
-from vmcatcher.store import aside, documents, files, reading, snapshots
-from vmcatcher.store.index_lines import (
-    HEAD,
-    NONE,
-    IndexedImage,
-    SubscriptionIndex,
-    all_indexes,
-    checksum,
-    columns_of,
-    fresh_index,
-    is_whole,
-    read_index,
-    readable_indexes,
-    source_of,
-    stamp,
-)
+from vmcatcher.model.instant import instant_text
+from vmcatcher.model.validity import end_of, limit_of
+from vmcatcher.store import aside, documents, files, index_text, reading, snapshots
+from vmcatcher.store.index_lines import all_indexes, fresh_index, read_index, source_of
+from vmcatcher.store.index_text import IndexedImage, SubscriptionIndex, whole_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmcatcher.model.identity import OneLineName
     from vmcatcher.model.imagelist import ImageList
     from vmcatcher.model.subscription import Subscription
     from vmcatcher.store.layout import Layout
@@ -45,7 +32,6 @@ __all__ = [
     "is_manifest_sound",
     "is_torn",
     "read_index",
-    "readable_indexes",
     "refresh_projections",
     "write_projections",
 ]
@@ -73,17 +59,21 @@ def build_index(layout: Layout, subscription: Subscription) -> tuple[Subscriptio
         image = named.get(accepted.identifier)
         until = None
         if image is not None and listed is not None:
-            until = min(listed.expires, image.valid_until) if image.valid_until else listed.expires
+            until = whole_seconds(min(listed.expires, image.valid_until) if image.valid_until else listed.expires)
         lines.append(IndexedImage(accepted.identifier, accepted.selected, image.sha512 if image else None, until))
+    runs, digests = index_text.runs_of(lines)
     index = SubscriptionIndex(
         subscription.identifier,
         subscription.added,
         subscription.endorsers,
         snapshot.name if snapshot else None,
-        listed.expires if listed else None,
+        whole_seconds(listed.expires) if listed else None,
+        whole_seconds(listed.created) if listed else None,
+        subscription.max_validity_s,
         evidence.signer if evidence else None,
         evidence.issuer if evidence else None,
-        columns_of(lines),
+        runs,
+        digests,
     )
     return index, listed
 
@@ -98,7 +88,7 @@ def write_projections(layout: Layout, subscription: Subscription) -> None:
     if listed is not None:
         documents.put_document(layout.manifest(list_id), _manifest(index, listed))
     # The index last: that it is fresh says that both are.
-    files.put(layout.index(list_id), _index_text(index, source_of(layout, list_id)))
+    files.put(layout.index(list_id), index_text.spell_index(index, source_of(layout, list_id)))
 
 
 def refresh_projections(layout: Layout, subscription: Subscription) -> None:
@@ -135,30 +125,13 @@ def is_torn(layout: Layout, list_id: str) -> bool:
         return False
     except NotOurFile:
         return True
-    return not is_whole(content)
-
-
-def _index_text(index: SubscriptionIndex, source: str) -> bytes:
-    # No value can hold a tab or a line break: identifiers are printable, names escape what is not ASCII.
-    head = (
-        ("#list", index.identifier, precise_text(index.added)),
-        ("#snapshot", index.snapshot or NONE, stamp(index.expires)),
-        ("#signer", *_name_columns(index.signer)),
-        ("#issuer", *_name_columns(index.issuer)),
-        ("#endorsers", *index.endorsers),
-    )
-    columns = index.columns
-    lines = zip(columns.identifiers, columns.selected, columns.sha512, columns.valid_until, strict=True)
-    rest = "".join("\t".join(row) + "\n" for row in (*head, *lines)).encode()
-    return b"\t".join((HEAD.encode(), b"1", source.encode(), checksum(rest))) + b"\n" + rest
-
-
-def _name_columns(name: OneLineName | None) -> tuple[str, ...]:
-    return () if name is None else (name.escaped, NONE if name.plain is None else name.plain)
+    return index_text.is_torn(content)
 
 
 def _manifest(index: SubscriptionIndex, listed: ImageList) -> dict[str, object]:
     accepted = {image.identifier: image for image in index.images}
+    # With the subscription's own limit, not with that of the setting, which is this machine's and not the store's.
+    end = end_of(listed.expires, listed.created, limit_of(index.max_validity_s, None))
     images = []
     for image in listed.images:
         own = accepted.get(image.identifier)
@@ -167,7 +140,7 @@ def _manifest(index: SubscriptionIndex, listed: ImageList) -> dict[str, object]:
                 "identifier": image.identifier,
                 "accepted": own is not None,
                 "selected": own is not None and own.selected,
-                "valid_until": instant_text(min(listed.expires, image.valid_until or listed.expires)),
+                "valid_until": instant_text(min(end, image.valid_until or end)),
                 "sha512": image.sha512,
                 "size": image.size_bytes,
                 "uri": image.uri,
@@ -181,6 +154,7 @@ def _manifest(index: SubscriptionIndex, listed: ImageList) -> dict[str, object]:
         "version": listed.version,
         "created": instant_text(listed.created),
         "expires": instant_text(listed.expires),
+        "max_validity_s": index.max_validity_s,
         "signer": str(index.signer),
         "issuer": str(index.issuer),
         "fields": dict(listed.fields),

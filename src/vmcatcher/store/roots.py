@@ -74,8 +74,10 @@ def _selected(layout: Layout, list_id: str) -> set[str]:
     newest = snapshots.current_snapshot(layout, list_id)
     if subscription is None or newest is None or not subscription.selected:
         return set()
-    listed = parse_image_list(snapshots.read_evidence(newest).content).imagelist
-    return {image.sha512 for image in listed.images if image.identifier in subscription.selected}
+    # Asked for once: the selection is made anew whenever it is asked for.
+    selected = subscription.selected
+    listed = parse_image_list(snapshots.read_evidence(newest).content, only=selected).imagelist
+    return {image.sha512 for image in listed.images}
 
 
 def all_records(layout: Layout) -> tuple[list[CacheRecord], list[VmcatcherError]]:
@@ -120,7 +122,8 @@ def with_temporaries(layout: Layout, shown: Views) -> tuple[str, ...]:
     for list_id in subscriptions.subscribed(layout):
         below += [layout.subscription_directory(list_id), layout.lists(list_id)]
     outside = (layout.blobs, shown.cache, shown.partial, shown.expired)
-    return each_once((layout.root, *layout.directories, *below, *outside))
+    # Those of records and lists are one each and no view: where ten thousand of them really are need not be asked.
+    return (*each_once((layout.root, *layout.directories, *outside)), *below)
 
 
 def each_once(directories: Iterable[str]) -> tuple[str, ...]:

@@ -66,21 +66,42 @@ def all_snapshots(layout: Layout, list_id: str) -> tuple[Snapshot, ...]:
     directory = layout.lists(list_id)
     found = []
     for name in reading.names(directory):
-        match = re.fullmatch(_NAME, name)
-        if match is None:
-            continue
-        try:
-            kept = parse_instant(match[2])
-        except ValueError:
-            continue  # no name that we give: somebody else's file
-        found.append(Snapshot(int(match[1]), kept, name.removesuffix(".smime"), os.path.join(directory, name)))
+        snapshot = _snapshot(directory, name)
+        found += [] if snapshot is None else [snapshot]
     return tuple(sorted(found))
+
+
+def _snapshot(directory: str, name: str) -> Snapshot | None:
+    """Return the snapshot that is kept under that name; None where we give no such names."""
+    match = re.fullmatch(_NAME, name)
+    if match is None:
+        return None
+    try:
+        kept = parse_instant(match[2])
+    except ValueError:
+        return None
+    return Snapshot(int(match[1]), kept, name.removesuffix(".smime"), os.path.join(directory, name))
+
+
+def named_snapshot(layout: Layout, list_id: str, name: str) -> Snapshot | None:
+    """Return the snapshot of that name, whether or not it is there; None where no snapshot is called so."""
+    return _snapshot(layout.lists(list_id), f"{name}.smime")
 
 
 def current_snapshot(layout: Layout, list_id: str) -> Snapshot | None:
     """Return the snapshot with the highest sequence number, or None before the first update."""
-    found = all_snapshots(layout, list_id)
-    return found[-1] if found else None
+    directory = layout.lists(list_id)
+    # From the newest on: as a rule the first name is it, and no other has to be taken apart.
+    for name in sorted(reading.names(directory), key=_by_number, reverse=True):
+        found = _snapshot(directory, name)
+        if found is not None:
+            return found
+    return None
+
+
+def _by_number(name: str) -> tuple[int, str, str]:
+    digits = name.partition("-")[0].lstrip("0")
+    return len(digits), digits, name
 
 
 def set_aside(layout: Layout, snapshot: Snapshot) -> list[str]:
@@ -150,13 +171,18 @@ def _name_document(name: OneLineName) -> dict[str, object]:
     return {"escaped": name.escaped, "plain": name.plain}
 
 
+def evidence_path(snapshot: Snapshot) -> str:
+    """Return where the evidence of a snapshot is."""
+    return snapshot.path.removesuffix(".smime") + ".evidence"
+
+
 def read_evidence(snapshot: Snapshot) -> Evidence:
     """Return what was proved about a snapshot when it was admitted.
 
     Raises:
         DocumentDamaged: the evidence is missing or cannot be read; verifying the snapshot again replaces it.
     """
-    path = snapshot.path.removesuffix(".smime") + ".evidence"
+    path = evidence_path(snapshot)
     evidence = documents.read_document(path, _parse_evidence)
     if evidence is None:
         raise DocumentDamaged(path=path, why="it is missing")

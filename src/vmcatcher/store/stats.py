@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from vmcatcher.errors import VmcatcherError
+    from vmcatcher.model.identity import Sha512
     from vmcatcher.model.record import CacheRecord
     from vmcatcher.store.layout import Layout
     from vmcatcher.store.views import Views
@@ -65,19 +66,37 @@ def count_store(layout: Layout, shown: Views) -> Stats:
     """
     records, damaged = roots.all_records(layout)
     listed = roots.listed_bytes(layout)
-    needed = listed.digests | {one.sha512 for one in records} | roots.shown_bytes(layout, shown)
+    owed = Tally("events owed", sum(len(one.owed) for one in records) + _owed_by_lists(layout))
+    documents, contents, events = _with_files(layout, shown, listed.digests, records)
+    tallies = (*documents, *_images(records), *contents, owed, *events)
+    return Stats(tallies, file_systems(layout), (*damaged, *listed.errors))
+
+
+def count_files(
+    layout: Layout, shown: Views, listed: frozenset[Sha512], records: Iterable[CacheRecord]
+) -> tuple[Tally, ...]:
+    """Return what has files of its own in the store, for whoever has read lists and records: no document is read.
+
+    `listed` are the bytes that current lists name and the operator selected.
+
+    Raises:
+        StoreReadOnly, StoreInputOutput: a directory cannot be read.
+    """
+    return tuple(one for some in _with_files(layout, shown, listed, records) for one in some)
+
+
+def _with_files(
+    layout: Layout, shown: Views, listed: frozenset[str], records: Iterable[CacheRecord]
+) -> tuple[tuple[Tally, ...], tuple[Tally, ...], tuple[Tally, ...]]:
+    needed = listed | {one.sha512 for one in records} | roots.shown_bytes(layout, shown)
     for directory in roots.each_once((shown.expired, layout.expired)):
         needed |= {target for _, target in views.own_links(layout, directory)}
-    tallies = (
-        *_documents(layout),
-        *_images(records),
-        *_bytes(layout, needed),
-        Tally("events owed", sum(len(one.owed) for one in records) + _owed_by_lists(layout)),
+    events = (
         _tally("events failed", _below(layout.failed_events, ".json")),
         _tally("event log", _below(layout.event_log, ".jsonl")),
         _tally("temporary files", prune.temporary_files(layout, shown)),
     )
-    return Stats(tallies, _file_systems(layout), (*damaged, *listed.errors))
+    return tuple(_documents(layout)), tuple(_bytes(layout, needed)), events
 
 
 def _documents(layout: Layout) -> Iterator[Tally]:
@@ -142,7 +161,12 @@ def _seen(paths: Iterable[str]) -> list[os.stat_result]:
     return [one for one in found if stat.S_ISREG(one.st_mode) or stat.S_ISLNK(one.st_mode)]
 
 
-def _file_systems(layout: Layout) -> tuple[FileSystem, ...]:
+def file_systems(layout: Layout) -> tuple[FileSystem, ...]:
+    """Return the space of each file system on which the store lies.
+
+    Raises:
+        StoreInputOutput: that cannot be told.
+    """
     found: dict[int, FileSystem] = {}
     for path in (layout.root, layout.blobs):
         try:

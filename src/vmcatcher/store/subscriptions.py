@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vmcatcher.model.event import OwedEvent
     from vmcatcher.model.subscription import Subscription
     from vmcatcher.store.layout import Layout
+    from vmcatcher.store.settled import Settled
 
     Kind = TypeVar("Kind")
 
@@ -67,11 +68,25 @@ def lost(layout: Layout) -> dict[str, DocumentLost]:
 
 def find_subscription(layout: Layout, list_id: str) -> Subscription | None:
     """Return the subscription to that list, or None."""
-    if not _is_name(list_id):
-        return None
     from vmcatcher.model.subscription import parse_subscription  # noqa: PLC0415 - listing images goes by indexes
 
-    found = documents.read_document(layout.subscription(list_id), parse_subscription)
+    return _find(layout, list_id, parse_subscription)
+
+
+def find_heading(layout: Layout, list_id: str) -> Subscription | None:
+    """Return the subscription to that list as if it knew no images, or None: for whoever only wants to fetch it.
+
+    It is one for reading: to put it would be to forget them. Raises as `find_subscription`.
+    """
+    from vmcatcher.model.subscription import parse_subscription  # noqa: PLC0415 - likewise
+
+    return _find(layout, list_id, lambda found: parse_subscription({**found, "images": [], "refused": []}))
+
+
+def _find(layout: Layout, list_id: str, parse: Callable[[doc.Document], Subscription]) -> Subscription | None:
+    if not _is_name(list_id):
+        return None
+    found = documents.read_document(layout.subscription(list_id), parse)
     if found is not None and found.identifier != list_id:
         # Somebody's copy of a subscription: taken for one, it would fetch and list everything twice.
         raise DocumentDamaged(path=layout.subscription(list_id), why=f"it is the one of {found.identifier}")
@@ -187,8 +202,8 @@ class FetchNotes:
     told: tuple[ImageId, ...] | None = None
     """Images that SubscriptionImageNew is not owed for; None when that is not known (then none is)."""
     owed: tuple[tuple[ImageId, OwedEvent], ...] = ()
-    settled: str | None = None
-    """Names the list of which everything that follows was done, and what it was done with."""
+    settled: Settled | None = None
+    """The list of which everything that follows was done."""
 
 
 def read_fetch_notes(layout: Layout, list_id: str) -> FetchNotes:
@@ -201,6 +216,8 @@ def read_fetch_notes(layout: Layout, list_id: str) -> FetchNotes:
 
 
 def _parse_notes(document: doc.Document) -> FetchNotes:
+    from vmcatcher.store.settled import parse_settled  # noqa: PLC0415 - likewise
+
     told = None if document.get("told") is None else tuple(ImageId(one) for one in doc.texts(document, "told"))
     return FetchNotes(
         doc.optional_text(document, "etag"),
@@ -211,7 +228,8 @@ def _parse_notes(document: doc.Document) -> FetchNotes:
         doc.optional_text(document, "error"),
         told,
         tuple(_parse_owed(one) for one in doc.documents(document, "owed")),
-        doc.optional_text(document, "settled"),
+        # A text in its place is of an earlier version: that list is looked at once more.
+        None if isinstance(document.get("settled"), str) else parse_settled(doc.optional_document(document, "settled")),
     )
 
 
@@ -224,6 +242,7 @@ def _parse_owed(document: doc.Document) -> tuple[ImageId, OwedEvent]:
 def put_fetch_notes(layout: Layout, list_id: str, notes: FetchNotes) -> None:
     """Keep the bookkeeping of the list."""
     from vmcatcher.model.event import owed_document  # noqa: PLC0415 - likewise
+    from vmcatcher.store.settled import settled_document  # noqa: PLC0415 - likewise
 
     documents.put_document(
         layout.fetch(list_id),
@@ -238,7 +257,7 @@ def put_fetch_notes(layout: Layout, list_id: str, notes: FetchNotes) -> None:
             "error": notes.error,
             "told": None if notes.told is None else list(notes.told),
             "owed": [{"image": image, **owed_document(event)} for image, event in notes.owed],
-            **({"settled": notes.settled} if notes.settled else {}),
+            **({"settled": settled_document(notes.settled)} if notes.settled else {}),
         },
     )
 

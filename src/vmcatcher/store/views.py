@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import json
 import logging
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from vmcatcher.errors.cache import HardLinksImpossible
 from vmcatcher.errors.store import NotOurFile
-from vmcatcher.model.instant import instant_text, view_stamp
-from vmcatcher.store import blobs, files, reading
+from vmcatcher.model.instant import view_stamp
+from vmcatcher.store import blobs, files, reading, view_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from vmcatcher.model.record import CacheRecord
     from vmcatcher.store.layout import Layout
 
 logger = logging.getLogger(__name__)
@@ -41,6 +39,18 @@ class Views:
     partial: str
     expired: str
     links: LinkKind = "symlink"
+    _ways: dict[tuple[str, str, str], str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def target(self, layout: Layout, directory: str, path: str) -> str:
+        """Return `link_target`; where a directory really is, is looked up once in the life of these views.
+
+        Ten thousand links lead into a few hundred directories, and each look-up asks for every part of a path.
+        """
+        folder, name = os.path.split(path)
+        key = (layout.root, directory, folder)
+        if key not in self._ways:
+            self._ways[key] = _way(layout, directory, folder)
+        return os.path.join(self._ways[key], name)
 
     @classmethod
     def inside(cls, layout: Layout, links: LinkKind = "symlink") -> Views:
@@ -67,12 +77,13 @@ def link_target(layout: Layout, directory: str, path: str) -> str:
 
     Relative where both lie inside the store, so that a copied or moved tree still holds together; else absolute.
     """
-    root = os.path.realpath(layout.root)
+    folder, name = os.path.split(path)
     # The last part is not resolved: a link planted in place of a blob must not lead the view elsewhere.
-    here, there = (
-        os.path.realpath(directory),
-        os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)),
-    )
+    return os.path.join(_way(layout, directory, folder), name)
+
+
+def _way(layout: Layout, directory: str, folder: str) -> str:
+    root, here, there = (os.path.realpath(one) for one in (layout.root, directory, folder))
     inside = all(os.path.commonpath((root, end)) == root for end in (here, there))
     return os.path.relpath(there, here) if inside else there
 
@@ -88,7 +99,7 @@ def show(layout: Layout, views: Views, directory: str, name: str, path: str) -> 
     place = os.path.join(directory, name)
     demand_free(directory, name, path)
     if views.links == "symlink":
-        files.link(link_target(layout, directory, path), place)
+        files.link(views.target(layout, directory, path), place)
     elif directory != views.cache or not _has_moved_on(layout, views, name, path):
         files.copy_in(path, place, hard=views.links == "hardlink")
 
@@ -162,7 +173,7 @@ def is_shown(layout: Layout, views: Views, directory: str, name: str, path: str)
     place = os.path.join(directory, name)
     try:
         if views.links == "symlink":
-            return os.readlink(place) == link_target(layout, directory, path)
+            return os.readlink(place) == views.target(layout, directory, path)
         shown, stored = os.lstat(place), os.lstat(path)
     except OSError:
         return False
@@ -235,53 +246,13 @@ def image_of(name: str) -> str:
     return _STAMP.sub("", name)
 
 
-def index_entry(record: CacheRecord, filename: str) -> dict[str, object]:
-    """Return what `cache.index` says of one cached version: the classic keys, plus until when it holds and why it left.
-
-    The classic `message` (a copy of the whole signed list in every entry) is left out: `msgHash` names the snapshot.
-    """
-    entry: dict[str, object] = {
-        "DownLoadTrys": {"count": record.tries + 1, "msgHash": record.list_sha512},
-        "filename": filename,
-        "hv:imagelist.dc:identifier": record.list_id,
-        "hv:size": record.size_bytes,
-        "hv:uri": record.uri,
-        "msgHash": record.list_sha512,
-        "sha512": record.sha512,
-        "size": record.size_bytes,
-        "sl:checksum:sha512": record.sha512,
-        "uri": record.uri,
-        "uuid": record.image,
-        "dc:identifier": record.image,
-    }
-    if record.vo:
-        entry["hv:imagelist.ad:vo"] = record.vo
-    for field in _COPIED:
-        entry[field] = record.fields.get(field, "")
-    for field, value in record.fields.items():
-        entry[f"hv:image.{field}"] = value
-    if record.valid_until is not None:
-        entry["valid_until"] = instant_text(record.valid_until)
-    if record.reason is not None:
-        entry["reason"] = record.reason.value
-    return entry
-
-
-_COPIED: Final = (
-    "dc:description",
-    "dc:title",
-    "hv:hypervisor",
-    "hv:version",
-    "sl:arch",
-    "sl:comments",
-    "sl:os",
-    "sl:osversion",
-)
-
-
 def put_index(directory: str, entries: Iterable[tuple[str, Mapping[str, object]]]) -> None:
     """Write the `cache.index` of a view, unless it says just that already."""
-    content = (json.dumps(dict(entries), indent=4, sort_keys=True, ensure_ascii=True) + "\n").encode()
+    put_index_text(directory, view_text.spelled(sorted(dict(entries).items())))
+
+
+def put_index_text(directory: str, content: bytes) -> None:
+    """Write the `cache.index` of a view as it was spelled, unless it is there like that."""
     path = os.path.join(directory, INDEX)
     with contextlib.suppress(FileNotFoundError, NotOurFile):
         if reading.read(path) == content:

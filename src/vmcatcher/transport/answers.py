@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from urllib3 import HTTPResponse
 
     from vmcatcher.model.location import Location
+    from vmcatcher.transport.halting import Halt
     from vmcatcher.transport.limits import Clock, Deadline, Limits
+    from vmcatcher.transport.pace import Pace
 
 # What may be sent back to the server later: an entity tag (RFC 9110 section 8.8.3) and a date, nothing else.
 _ETAG: Final = re.compile(r'(W/)?"[\x21\x23-\x7e]{0,512}"')
@@ -39,15 +41,34 @@ _MOMENT_S: Final = 0.25
 _FINAL: Final[dict[int, type[HttpStatus]]] = {403: Forbidden, 404: NotFound, 410: Gone}
 
 
+@dataclass(frozen=True, slots=True)
+class Reins:
+    """What a body is held by: bounds, the clock they are measured with, the common rate, and the end of the run."""
+
+    limits: Limits
+    clock: Clock
+    pace: Pace
+    halt: Halt
+    deadline: Deadline | None
+
+    def room(self, wanted: int) -> int:
+        """Return how many of `wanted` bytes may be read now; sleeps where there are none yet."""
+        # What has a deadline is a list.
+        return wanted if self.deadline else self.pace.take(wanted)
+
+    def left_over(self, count: int) -> None:
+        """Take back what there was room for and did not come."""
+        if not self.deadline:
+            self.pace.give_back(count)
+
+
 @dataclass(slots=True)
 class Answer:
     """An answer whose header was read; to be used in a `with` block, which keeps or closes its connection."""
 
     attempt: Attempt
     raw: HTTPResponse
-    limits: Limits
-    clock: Clock
-    deadline: Deadline | None
+    reins: Reins
     leads_inside: bool
     """Whether it came from this machine, or one that only this machine sees."""
     password_sent: bool
@@ -61,7 +82,7 @@ class Answer:
     _body: Body = field(init=False)
 
     def __post_init__(self) -> None:
-        self._since = self.clock()
+        self._since = self.reins.clock()
         self._body = Body(self.raw)
 
     def __enter__(self) -> Self:
@@ -137,31 +158,44 @@ class Answer:
         The first byte is waited for. What came before an error is returned; the next call raises the error.
 
         Raises:
+            halting.Halted: the run is over.
             BodyTruncated: the connection ended before the body did, or its chunks are malformed.
             BadHeader: the frame of a chunk is longer than any should be.
             ServerTimeout: no byte, or no whole frame of a chunk, within `Limits.idle_s`.
             TransferTooSlow: the average is below the least.
             TookTooLong, ConnectionBroken: as their names say.
         """
+        reins = self.reins
+        reins.halt.check()
         if self._trouble is None and self._watchdog is None and self.raw.closed:
             return 0
-        filled = self._fill(view) if self._trouble is None else 0
+        filled = self._paced(view) if self._trouble is None else 0
         if self._trouble is not None and not filled:
+            reins.halt.check()
             raise self._trouble
+        return filled
+
+    def _paced(self, view: memoryview) -> int:
+        began = self.reins.clock()
+        room = self.reins.room(len(view))
+        self.excuse(self.reins.clock() - began)
+        filled = self._fill(view[:room])
+        self.reins.left_over(room - filled)
         return filled
 
     def _fill(self, view: memoryview) -> int:
         filled = 0
         patience = self._patience()
-        until = self.clock() + _MOMENT_S
+        clock = self.reins.clock
+        until = clock() + _MOMENT_S
         try:
             if self._watchdog is None:
-                self._watchdog = Watchdog(self.raw.fileno(), patience)
+                self._watchdog = Watchdog(self.raw.fileno(), patience, self.reins.halt)
             while filled < len(view):
                 self._watchdog.allow(patience)
                 count = self._body.read_into(view[filled:])
                 filled += count
-                if not count or self.clock() >= until:
+                if not count or clock() >= until:
                     break
             self._watchdog.rest()
         except FOREIGN as exc:
@@ -189,9 +223,10 @@ class Answer:
         return _FINAL.get(status, HttpStatus)(url=url, status=status)
 
     def _patience(self) -> float:
-        if self.deadline is None:
-            return self.limits.idle_s
-        return min(self.limits.idle_s, self.deadline.left(self.clock, self.url))
+        reins = self.reins
+        if reins.deadline is None:
+            return reins.limits.idle_s
+        return min(reins.limits.idle_s, reins.deadline.left(reins.clock, self.url))
 
     def _trouble_of(self, exc: BaseException, got: int) -> NetworkError:
         if cut := self._cut() or self._lateness():
@@ -214,13 +249,14 @@ class Answer:
 
     def _slowness(self, count: int) -> NetworkError | None:
         self._recent += count
-        spent = self.clock() - self._since
-        if spent < self.limits.rate_window_s:
+        limits = self.reins.limits
+        spent = self.reins.clock() - self._since
+        if spent < limits.rate_window_s:
             return None
-        least, recent = self.limits.min_rate_bytes_s, self._recent
+        least, recent = limits.min_rate_bytes_s, self._recent
         if recent < least * spent:
             return TransferTooSlow(url=self.url, got_bytes=recent, seconds=round(spent), least_bytes_s=least)
-        self._since, self._recent = self.clock(), 0
+        self._since, self._recent = self.reins.clock(), 0
         return None
 
     def _retry_after(self) -> float | None:

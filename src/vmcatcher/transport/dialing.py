@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 import time
+from functools import partial
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
@@ -20,9 +21,11 @@ from vmcatcher.transport.watchdog import Watchdog
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from requests import PreparedRequest
-    from urllib3 import HTTPConnectionPool
+    from urllib3 import HTTPConnectionPool, Timeout
     from urllib3 import HTTPResponse as Response
+
+    from vmcatcher.model.location import Location
+    from vmcatcher.transport.halting import Halt
 
     SocketOption = tuple[int, int, int | bytes]
 
@@ -96,6 +99,11 @@ class Plain(HTTPConnection):
     leads_inside = False
     _asked = False
 
+    def __init__(self, *args: Any, halt: Halt, **options: Any) -> None:
+        """Take what urllib3 gives, and what ends every wait."""
+        super().__init__(*args, **options)
+        self._halt = halt
+
     def _new_conn(self) -> socket.socket:
         self.sock = sock = self._reach()  # noted at once: urllib3 closes it whatever comes next
         self._asked = False
@@ -121,7 +129,7 @@ class Plain(HTTPConnection):
     def getresponse(self) -> Response:  # type: ignore[override]  # as in urllib3
         """Return the answer once all of its header is there, within the time allowed for a single read."""
         is_idle, self._asked = self._asked, True
-        with Watchdog(self.sock.fileno(), cast("float", self.timeout)) as watchdog:
+        with Watchdog(self.sock.fileno(), cast("float", self.timeout), self._halt) as watchdog:
             try:
                 response = super().getresponse()
             except (OSError, HTTPException) as exc:
@@ -143,7 +151,7 @@ class Secure(Plain, HTTPSConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        self._watchdog = Watchdog(sock.fileno(), cast("float", self.timeout))
+        self._watchdog = Watchdog(sock.fileno(), cast("float", self.timeout), self._halt)
         return sock
 
     def connect(self) -> None:
@@ -183,31 +191,50 @@ class Adapter(HTTPAdapter):
     Used without a `requests.Session`, which would read the bodies of redirects whatever their size, and keep cookies.
     """
 
-    def __init__(self, context: ssl.SSLContext | None, proxy_authorization: str | None, *, outside: bool) -> None:
+    def __init__(
+        self, context: ssl.SSLContext | None, proxy_authorization: str | None, halt: Halt, *, outside: bool
+    ) -> None:
         """Take the TLS context and the header for the proxy; `outside` refuses connections that lead inside."""
         self._context = context
         self._proxy_authorization = proxy_authorization
-        self._plain = _PlainOutside if outside else Plain
-        self._secure = _SecureOutside if outside else Secure
+        self._plain = partial(_PlainOutside if outside else Plain, halt=halt)
+        self._secure = partial(_SecureOutside if outside else Secure, halt=halt)
         super().__init__(pool_connections=_MOST_IDLE, pool_maxsize=_MOST_IDLE)
 
-    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> HTTPConnectionPool:
-        """Return where `requests` takes a connection from, made to open none but ours."""
-        pool = cast("HTTPConnectionPool", super().get_connection_with_tls_context(*args, **options))
-        pool.ConnectionCls = self._secure if pool.scheme == "https" else self._plain
+    def ask(self, location: Location, headers: dict[str, str], timeout: Timeout, proxy: str | None) -> Response:
+        """Send a GET and return the answer, of which the header was read.
+
+        As `send` does it, less what that prepares for a session: it would be a third of a request for a list that is
+        what it was.
+
+        Raises:
+            OSError, urllib3.exceptions.HTTPError: see `troubles`, which knows them.
+        """
+        url = str(location) if proxy is not None and location.scheme == "http" else location.target
+        pool = self._pool(location, proxy)
+        return pool.urlopen(  # type: ignore[return-value]  # declared as what it has in common with others
+            "GET",
+            url,
+            headers=headers,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+            retries=self.max_retries,
+            timeout=timeout,
+        )
+
+    def _pool(self, location: Location, proxy: str | None) -> HTTPConnectionPool:
+        """Return where connections to a place are kept, made to open none but ours, with our TLS only."""
+        manager = self.poolmanager if proxy is None else self.proxy_manager_for(proxy)
+        tls = {"ssl_context": self._context}
+        found = manager.connection_from_host(location.host, location.port, location.scheme, pool_kwargs=tls)
+        pool = cast("HTTPConnectionPool", found)
+        made = self._secure if pool.scheme == "https" else self._plain
+        pool.ConnectionCls = made  # type: ignore[assignment]  # all that is done with it is that it is called
         return pool
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """Return what the proxy alone is told."""
         del proxy
         return {"Proxy-Authorization": self._proxy_authorization} if self._proxy_authorization else {}
-
-    def build_connection_pool_key_attributes(
-        self, request: PreparedRequest, verify: Any, cert: Any = None
-    ) -> tuple[Any, Any]:
-        """Return where a connection leads to, and with which TLS: always ours."""
-        place, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return place, {"ssl_context": self._context}
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Leave our TLS context alone: here the CAs of certifi would be added to it."""

@@ -52,7 +52,7 @@ def read_list(location: Location, *, limit: int) -> Fetched:
 
 
 def read_image(order: ImageOrder, clock: Clock, *, offset: int, validator: str | None) -> ImageFetched:
-    """Hand the bytes of an image in a file to the sink, from `offset` on if `validator` still names the file.
+    """Hand the bytes of an image in a file to the sink, from `offset` on if `validator` or the digest vouches for it.
 
     Raises:
         FileImageRefused: the subscription may not fetch files of this machine.
@@ -68,7 +68,7 @@ def read_image(order: ImageOrder, clock: Clock, *, offset: int, validator: str |
         if size < order.size:
             raise BodyTooShort(url=url, expected=order.size, offered=size, content_type="file")
         current = _validator(descriptor)
-        position = offset if validator == current and offset <= size else 0
+        position = offset if (validator == current or order.by_digest) and offset <= size else 0
         if position != offset:
             order.sink.restart()
         order.sink.remember(current)

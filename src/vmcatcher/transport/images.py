@@ -31,6 +31,8 @@ class ImageOrder:
     access: Access
     size: int
     sink: Sink
+    by_digest: bool = False
+    """Go on from bytes that no validator vouches for: whoever ordered them will see by the digest."""
 
 
 class ImageFetch:
@@ -44,6 +46,7 @@ class ImageFetch:
         self._validator = validator
         self._received = 0
         self._resumed_at = 0
+        self._is_whole_wanted = False
 
     def attempt(self) -> ImageFetched:
         """Fetch what is missing, asking at most twice: once for the rest, and once for all if the rest is no use.
@@ -57,19 +60,20 @@ class ImageFetch:
         if self._position == order.size:
             # The rest of nothing is no valid range (RFC 9110 section 14.1.2). The digest decides.
             return ImageFetched(str(order.location), 0, self._position)
-        if not self._can_resume():
-            self._restart()
-        if self._position:
+        if self._can_resume():
             fetched = self._fetch_rest()
             if fetched is not None:
                 return fetched
-            self._restart()
+            # The server has no rest to give, and would not at a repeat.
+            self._is_whole_wanted = True
         with self._web.get(Errand(order.location, order.access)) as answer:
             return self._take_all(answer)
 
     def _can_resume(self) -> bool:
+        if self._is_whole_wanted or not 0 < self._position < self._order.size:
+            return False
         known = self._validator or ""
-        return 0 < self._position < self._order.size and (is_etag(known) or is_date(known)) and known[:2] != "W/"
+        return self._order.by_digest or ((is_etag(known) or is_date(known)) and known[:2] != "W/")
 
     def _restart(self) -> None:
         if self._position:
@@ -77,10 +81,13 @@ class ImageFetch:
             self._order.sink.restart()
         self._position = 0
         self._validator = None
+        self._is_whole_wanted = False
 
     def _fetch_rest(self) -> ImageFetched | None:
         """Ask for what is missing; None if the answer is of no use and everything must be asked for."""
-        conditions = {"Range": f"bytes={self._position}-", "If-Range": self._validator or ""}
+        conditions = {"Range": f"bytes={self._position}-"}
+        if not self._order.by_digest:
+            conditions["If-Range"] = self._validator or ""
         with self._web.get(Errand(self._order.location, self._order.access, conditions)) as answer:
             if answer.status == 200:
                 return self._take_all(answer)
@@ -99,9 +106,15 @@ class ImageFetch:
             return False
         first, last, total = map(int, found.groups())
         whole = (first, last, total) == (self._position, self._order.size - 1, self._order.size)
+        return whole and self._is_same_version(answer) and answer.length in {None, last + 1 - first}
+
+    def _is_same_version(self, answer: Answer) -> bool:
+        if self._order.by_digest:
+            # Two servers, or two hosts of one name, need not call the same bytes the same.
+            return True
         known = answer.validators
         current = known.etag if is_etag(self._validator or "") else known.last_modified
-        return whole and current in {None, self._validator} and answer.length in {None, last + 1 - first}
+        return current in {None, self._validator}
 
     def _take_all(self, answer: Answer) -> ImageFetched:
         """Take a body that begins at the beginning, whatever was asked for."""

@@ -30,6 +30,8 @@ class Limits:
     min_rate_bytes_s: int = 1024
     """Average below which a body is given up, judged every `rate_window_s` (curl: --speed-limit, --speed-time)."""
     rate_window_s: float = 60
+    most_bytes_s: int = 0
+    """Rate of all images together; 0 is none (curl: --limit-rate). Lists are small, and come as fast as they can."""
     max_redirects: int = 5
     list_bytes: int = 10 * MIB
     attempts: int = 3

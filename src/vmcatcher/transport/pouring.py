@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vmcatcher.errors import NetworkError
 from vmcatcher.errors.answer import BodyTooLong
+from vmcatcher.transport.halting import Halted
 from vmcatcher.transport.limits import CHUNK_BYTES, RING
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Funnel:
 
         Raises:
             BodyTooLong: there was a byte more than the image has; it was not handed over.
-            NetworkError: whatever `read_into` raises.
+            NetworkError, Halted: whatever `read_into` raises.
         """
         since = self._clock()
         try:
@@ -51,7 +52,7 @@ class Funnel:
                     excuse(since - now)
         except BodyTooLong:
             raise
-        except NetworkError:
+        except (NetworkError, Halted):
             self._hand_over()
             raise
         self._hand_over()

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self
 
 from vmcatcher.transport import files
+from vmcatcher.transport.halting import Halt
 from vmcatcher.transport.images import ImageFetch, ImageOrder
 from vmcatcher.transport.limits import Clock, Deadline, Limits
 from vmcatcher.transport.lists import fetch_list, list_errand
+from vmcatcher.transport.pace import Pace
 from vmcatcher.transport.proxies import Proxies
 from vmcatcher.transport.repeats import Repeats
 from vmcatcher.transport.web import Web
@@ -35,12 +37,24 @@ class Transport:
         proxies: Mapping[str, str] | None = None,
         no_proxy: str = "",
         clock: Clock = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
-        """Take the proxy URLs by `http`, `https` and `all`, and in `no_proxy` a list of exceptions as curl reads it."""
+        """Take the proxy URLs by `http`, `https` and `all`, and in `no_proxy` a list of exceptions as curl reads it.
+
+        Without a `sleep` of the caller's every wait ends with `halt`.
+        """
+        self._halt = Halt()
+        sleep = self._halt.sleep if sleep is None else sleep
         self._limits = limits
         self._clock = clock
-        self._web = Web(limits=limits, user_agent=user_agent, proxies=Proxies(proxies or {}, no_proxy), clock=clock)
+        self._web = Web(
+            limits=limits,
+            user_agent=user_agent,
+            proxies=Proxies(proxies or {}, no_proxy),
+            clock=clock,
+            pace=Pace(limits.most_bytes_s, clock, sleep),
+            halt=self._halt,
+        )
         self._repeats = Repeats(limits, clock, sleep)
 
     def __enter__(self) -> Self:
@@ -52,6 +66,13 @@ class Transport:
     def close(self) -> None:
         """Close the connections that were kept for a next request."""
         self._web.close()
+
+    def halt(self) -> None:
+        """End what is on its way in other threads, at once and for good: the run is over.
+
+        Each of these has `halting.Halted` raised, once its sink was given all that had come; every later call, too.
+        """
+        self._halt.now()
 
     def fetch_list(
         self, location: Location, access: Access, *, known: Validators | None = None
@@ -97,8 +118,19 @@ class Transport:
             FileImageRefused: a file of this machine, and `access` does not allow that.
             NetworkError and others: as for `fetch_list`. What the sink raises passes unchanged.
         """
-        order = ImageOrder(location, access, size, sink)
-        if location.scheme == "file":
+        return self._fetch(ImageOrder(location, access, size, sink), offset, validator)
+
+    def fetch_by_digest(
+        self, location: Location, access: Access, *, size: int, sink: Sink, offset: int = 0
+    ) -> ImageFetched:
+        """Do as `fetch_image`, but go on from `offset` whatever version the server has and whoever gave what is there.
+
+        The caller will see by the digest whether bytes of several places belong together. Raises as `fetch_image`.
+        """
+        return self._fetch(ImageOrder(location, access, size, sink, by_digest=True), offset, None)
+
+    def _fetch(self, order: ImageOrder, offset: int, validator: str | None) -> ImageFetched:
+        if order.location.scheme == "file":
             return files.read_image(order, self._clock, offset=offset, validator=validator)
         image = ImageFetch(self._web, order, self._clock, offset=offset, validator=validator)
         return self._repeats.run(image.attempt)

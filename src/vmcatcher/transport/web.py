@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from urllib.parse import quote, urljoin
 
-from requests import PreparedRequest
+from urllib3 import Timeout
 
 from vmcatcher.errors import printable
 from vmcatcher.errors.answer import BadHeader, Downgrade, RedirectRefused, TooManyRedirects
@@ -19,7 +19,7 @@ from vmcatcher.errors.network import HostUnknown
 from vmcatcher.model.location import Location
 from vmcatcher.transport.access import authorization
 from vmcatcher.transport.addresses import is_local
-from vmcatcher.transport.answers import Answer
+from vmcatcher.transport.answers import Answer, Reins
 from vmcatcher.transport.dialing import Adapter, IdleClosed, LeadsInside, Plain
 from vmcatcher.transport.limits import Clock, Deadline, Limits
 from vmcatcher.transport.proxies import Proxies, Proxy
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from urllib3 import HTTPResponse
 
     from vmcatcher.transport.access import Access
+    from vmcatcher.transport.halting import Halt
+    from vmcatcher.transport.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +62,12 @@ class _Route(NamedTuple):
 class Web:
     """Asks servers; one per run, so that requests to a server share a connection. Safe to use from several threads."""
 
-    def __init__(self, *, limits: Limits, user_agent: str, proxies: Proxies, clock: Clock) -> None:
+    def __init__(
+        self, *, limits: Limits, user_agent: str, proxies: Proxies, clock: Clock, pace: Pace, halt: Halt
+    ) -> None:
         self.limits = limits
+        self._pace = pace
+        self._halt = halt
         self._agent = printable(user_agent).encode("ascii", "replace").decode("ascii")
         self._proxies = proxies
         self._clock = clock
@@ -101,6 +107,7 @@ class Web:
 
     def _ask(self, errand: Errand, location: Location, came_from: str | None) -> Answer:
         """Ask once, without following; a request that was redirected from `came_from` must not lead inside."""
+        self._halt.check()
         _check_host(location)
         proxy = self._proxies.choose(location)
         password = authorization(location, errand.access, through_proxy=proxy is not None)
@@ -120,12 +127,14 @@ class Web:
             why = f"it leads to {exc}, which is this machine or visible to it only"
             raise RedirectRefused(url=came_from or "", target=str(location), why=why) from exc
         except FOREIGN as exc:
+            self._halt.check()
             if errand.deadline is not None:
                 errand.deadline.left(self._clock, str(location))
             raise attempt.no_answer(exc) from exc
         logger.debug("asked url=%s status=%d", location, raw.status)
         leads_inside = cast("Plain", raw.connection).leads_inside
-        return Answer(attempt, raw, self.limits, self._clock, errand.deadline, leads_inside, password is not None)
+        reins = Reins(self.limits, self._clock, self._pace, self._halt, errand.deadline)
+        return Answer(attempt, raw, reins, leads_inside, password is not None)
 
     def _adapter(self, location: Location, access: Access, proxy: Proxy | None, *, outside: bool) -> Adapter:
         is_secure = location.scheme == "https"
@@ -139,20 +148,19 @@ class Web:
                 )
             if route not in self._adapters:
                 context = make_context(access, str(location)) if is_secure else None
-                self._adapters[route] = Adapter(context, proxy.authorization if proxy else None, outside=outside)
+                self._adapters[route] = Adapter(
+                    context, proxy.authorization if proxy else None, self._halt, outside=outside
+                )
             return self._adapters[route]
 
 
 def _send(adapter: Adapter, attempt: Attempt, headers: dict[str, str]) -> HTTPResponse:
-    request = PreparedRequest()
-    request.prepare_method("GET")
-    request.prepare_headers(headers)
-    request.url = str(attempt.location)  # not prepared: that would change the path
-    proxies = {str(attempt.location.scheme): str(attempt.proxy)} if attempt.proxy else None
+    proxy = str(attempt.proxy) if attempt.proxy else None
     while True:
         try:
-            timeout = (attempt.connect_s, attempt.read_s)
-            return cast("HTTPResponse", adapter.send(request, stream=True, timeout=timeout, proxies=proxies).raw)
+            return adapter.ask(
+                attempt.location, headers, Timeout(connect=attempt.connect_s, read=attempt.read_s), proxy
+            )
         except IdleClosed:
             # Ask again: on another idle connection, of which there are few, and then on a new one.
             logger.debug("idle connection was closed url=%s", attempt.location)

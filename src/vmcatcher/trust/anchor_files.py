@@ -12,16 +12,19 @@ from typing import Final, Literal
 
 from vmcatcher.trust.shield import Undecodable
 
-FileKind = Literal["ca", "crl", "signing_policy", "namespaces"]
+FileKind = Literal["ca", "crl", "signing_policy", "namespaces", "crl_url", "info"]
 
-_NAME: Final = re.compile(r"(.+)\.(pem|crt|\d+|r\d+|signing_policy|namespaces)", re.DOTALL)
+_NAME: Final = re.compile(r"(.+)\.(pem|crt|\d+|r\d+|signing_policy|namespaces|crl_url|info)", re.DOTALL)
 # The largest grid CRL known has a few MiB; policies and certificates a few KiB.
 _LARGEST: Final[dict[FileKind, int]] = {
     "ca": 1 << 20,
     "crl": 64 << 20,
     "signing_policy": 1 << 20,
     "namespaces": 1 << 20,
+    "crl_url": 1 << 16,
+    "info": 1 << 16,
 }
+EVERY_KIND: Final = frozenset(_LARGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class AnchorFile:
     kind: FileKind
     stems: set[str] = field(default_factory=set)
     content: bytes = b""
+    names: list[str] = field(default_factory=list)
+    """Every name of it, sorted; `name` is the first."""
 
     def problem(self, words: str) -> AnchorProblem:
         """Return that the file is of no use, for the reason that `words` give."""
@@ -74,6 +79,7 @@ def read_files(directory: str, kinds: frozenset[FileKind], problems: list[Anchor
             problems.append(AnchorProblem(name, _words(exc), kind, frozenset((match[1],)), is_gone=gone))
             continue
         found[status.st_dev, status.st_ino].stems.add(match[1])
+        found[status.st_dev, status.st_ino].names.append(name)
     return list(found.values())
 
 
@@ -104,8 +110,8 @@ def encoded_in(file: AnchorFile) -> Iterator[bytes]:
 
 
 def _kind(ending: str) -> FileKind:
-    policies: dict[str, FileKind] = {"signing_policy": "signing_policy", "namespaces": "namespaces"}
-    return policies.get(ending, "crl" if ending[0] == "r" else "ca")
+    whole: dict[str, FileKind] = {kind: kind for kind in _LARGEST if kind not in ("ca", "crl")}
+    return whole.get(ending, "crl" if ending[0] == "r" else "ca")
 
 
 def _content(path: str, status: os.stat_result, largest: int) -> bytes:

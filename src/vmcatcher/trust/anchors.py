@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from vmcatcher.errors.trust import TrustDirectoryEmpty, TrustDirectoryMissing
 from vmcatcher.model.identity import OneLineName, normal_dn
@@ -11,9 +12,17 @@ from vmcatcher.trust.anchor_files import AnchorFile, AnchorProblem, FileKind, en
 from vmcatcher.trust.certificates import Certificate, read_certificate
 from vmcatcher.trust.crl import Crl, read_crl
 from vmcatcher.trust.policy import Grant, PolicyProblem, parse_policy
+from vmcatcher.trust.rules import TrustRules
 from vmcatcher.trust.shield import Undecodable
 
 __all__ = ["AnchorProblem", "TrustAnchors"]
+
+Overlaid = tuple[str, str, tuple[Crl, ...]]
+"""A file of the overlay: its name, why it cannot be read, if so, and its CRLs."""
+Matter = tuple[bytes, datetime, TrustRules, bool]
+"""A certificate, the time it is judged at, by which rules, and whether for the first time."""
+Finding = tuple[tuple[Certificate, ...], tuple[Crl, ...], tuple[str, ...]]
+"""Its chain, the CRLs that were asked, and what there is to warn of."""
 
 _ALL: frozenset[FileKind] = frozenset({"ca", "crl", "signing_policy", "namespaces"})
 _CRLS: frozenset[FileKind] = frozenset({"crl"})
@@ -33,6 +42,10 @@ class TrustAnchors:
     grants: dict[str, tuple[Grant, ...]] = field(repr=False)
     broken_policies: dict[str, AnchorProblem] = field(repr=False)
     broken_crls: dict[str, AnchorProblem] = field(repr=False)
+    overlaid: dict[str, tuple[Overlaid, ...]] = field(default_factory=dict, repr=False)
+    """Files of the overlay with the CRLs in them, by the name of the CA whose file name they have."""
+    vouched: dict[Matter, Finding] = field(default_factory=dict, repr=False, compare=False)
+    """What was found out about signers' certificates with these anchors, for `verify` alone."""
 
     @classmethod
     def load(cls, directory: str, *, overlay: str | None = None) -> TrustAnchors:
@@ -58,7 +71,7 @@ class TrustAnchors:
             )
             raise TrustDirectoryEmpty(directory=directory, problem=problem)
         if overlay is not None:
-            reading.take(_overlaid(overlay, reading.problems))
+            reading.take_overlay(overlay)
         return reading.anchors(directory)
 
     def issuers_of(self, certificate: Certificate) -> tuple[Certificate, ...]:
@@ -77,6 +90,18 @@ class TrustAnchors:
         """Return the CA's own policy file that is of no use, if there is one."""
         return self.broken_policies.get(ca.subject.escaped)
 
+    def spoilt_crl_of(self, ca: Certificate) -> AnchorProblem | None:
+        """Return a file of the overlay that should have a CRL of this CA and has none that its key signed.
+
+        What it revoked is not known any more; a CRL of the directory may be older.
+        """
+        known = self.authorities.get(ca.subject.escaped, ())
+        for file, problem, crls in self.overlaid.get(ca.subject.escaped, ()):
+            if not any(crl.is_signed_by(one) for crl in crls for one in known):
+                words = problem or "it was not signed with the key of that CA that is trusted here"
+                return AnchorProblem(file, words, "crl", frozenset())
+        return None
+
     def broken_crl_of(self, ca: Certificate) -> AnchorProblem | None:
         """Return the CA's own CRL file that is of no use, if there is one."""
         return self.broken_crls.get(ca.subject.escaped)
@@ -86,16 +111,6 @@ def _keys(name: OneLineName) -> list[str]:
     """Return how policy files may spell the name, each spelling once."""
     forms = (name.escaped, name.escaped if name.plain is None else name.plain)
     return list(dict.fromkeys(map(normal_dn, forms)))
-
-
-def _overlaid(overlay: str, problems: list[AnchorProblem]) -> list[AnchorFile]:
-    try:
-        return read_files(overlay, _CRLS, problems)
-    except FileNotFoundError:
-        return []
-    except OSError as exc:
-        problems.append(AnchorProblem(overlay, exc.strerror or str(exc), "crl", frozenset()))
-        return []
 
 
 @dataclass(slots=True)
@@ -108,12 +123,35 @@ class _Reading:
     grants: dict[str, list[Grant]] = field(default_factory=dict)
     subjects: dict[str, set[str]] = field(default_factory=dict)
     """Names of the CAs by the stem of their file: `SELF`, policies and CRLs are of the CA of the same stem."""
+    overlaid: dict[str, list[Overlaid]] = field(default_factory=dict)
 
     def take(self, files: list[AnchorFile]) -> None:
         """Read certificates and CRLs, then the policies, which refer to the certificates."""
         takers = {"ca": self._take_authorities, "crl": self._take_crls}
         for file in sorted(files, key=lambda file: file.kind not in takers):
             takers.get(file.kind, self._take_policy)(file)
+
+    def take_overlay(self, overlay: str) -> None:
+        """Read the CRLs of a directory that need not exist, and note which file of it is for which CA."""
+        known = len(self.problems)
+        try:
+            files = read_files(overlay, _CRLS, self.problems)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            self.problems.append(AnchorProblem(overlay, exc.strerror or str(exc), "crl", frozenset()))
+            return
+        found = {file.name: (file.stems, self._take_crls(file)) for file in files}
+        for problem in self.problems[known:]:
+            if not problem.is_gone:
+                found.pop(problem.file, None)
+                self._lay(problem.file, problem.problem, problem.stems, [])
+        for name, (stems, crls) in found.items():
+            self._lay(name, "", stems, crls)
+
+    def _lay(self, name: str, problem: str, stems: Iterable[str], crls: list[Crl]) -> None:
+        for subject in self._subjects_of(stems):
+            self.overlaid.setdefault(subject, []).append((name, problem, tuple(crls)))
 
     def anchors(self, directory: str) -> TrustAnchors:
         """Return everything, frozen."""
@@ -128,6 +166,7 @@ class _Reading:
             grants={name: tuple(found) for name, found in self.grants.items()},
             broken_policies=self._by_subject(policies),
             broken_crls=self._by_subject([problem for problem in present if problem.kind == "crl"]),
+            overlaid={name: tuple(found) for name, found in self.overlaid.items()},
         )
 
     def _take_authorities(self, file: AnchorFile) -> None:
@@ -141,14 +180,16 @@ class _Reading:
             for stem in file.stems:
                 self.subjects.setdefault(stem, set()).add(ca.subject.escaped)
 
-    def _take_crls(self, file: AnchorFile) -> None:
+    def _take_crls(self, file: AnchorFile) -> list[Crl]:
+        found = []
         for der in self._encoded(file):
             try:
                 crl = read_crl(der)
             except Undecodable as exc:
                 self.problems.append(file.problem(str(exc)))
                 continue
-            self.crls.setdefault(crl.issuer.escaped, {}).setdefault(der, crl)
+            found.append(self.crls.setdefault(crl.issuer.escaped, {}).setdefault(der, crl))
+        return found
 
     def _encoded(self, file: AnchorFile) -> Iterator[bytes]:
         try:

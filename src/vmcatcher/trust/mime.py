@@ -76,6 +76,13 @@ def candidates(part: bytes) -> Iterator[bytes]:
     CRLF is what RFC 1847 asks for, with any run of CR before LF as one line end as openssl reads it; then the bytes
     as they are (`openssl -binary`), then LF (signed as LF, sent as CRLF). Whichever matches is what is used.
     """
+    if part.count(b"\n") == part.count(b"\r\n") and b"\r\r\n" not in part:
+        # As it should be and nearly always is: nothing has to be made of a large list for that.
+        yield part
+        lines = part.replace(b"\r\n", b"\n")
+        if lines != part:
+            yield lines
+        return
     lines = part.replace(b"\r\n", b"\n")
     if b"\r\n" in lines:
         lines = _LINE_END.sub(b"\n", part)

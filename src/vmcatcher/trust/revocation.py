@@ -28,7 +28,8 @@ _SKEW: Final = timedelta(minutes=5)
 def check_revocation(link: Link, anchors: TrustAnchors, occasion: Occasion) -> Crl | None:
     """Ask the CRLs in the issuer's name; return the one that answered, None if none could.
 
-    The newest complete list in date decides. A list that is newer still counts where it revokes, even if it is past its
+    The newest complete list in date decides, unless one that was fetched into the store has rotted there: it may have
+    been a newer one. A list that is newer still counts where it revokes, even if it is past its
     end or incomplete: revocation is not undone by a CRL growing old.
 
     Raises:
@@ -48,12 +49,20 @@ def check_revocation(link: Link, anchors: TrustAnchors, occasion: Occasion) -> C
             raise revoked(**link.certificate.which, since=since, reason=reason)
         problem = _unusable(crl, link, occasion.now)
         if problem is None:
+            _demand_whole(link, anchors, occasion)
             return crl
         refusal = refusal or problem
     if refusal is None:
         refusal = _no_answer(link, anchors, may_sign=may_sign)
     occasion.complain(refusal, is_grave=occasion.is_first and occasion.rules.crl == "require")
     return None
+
+
+def _demand_whole(link: Link, anchors: TrustAnchors, occasion: Occasion) -> None:
+    spoilt = anchors.spoilt_crl_of(link.issuer)
+    if spoilt is not None:
+        refusal = CrlUnreadable(**link.certificate.which, file=spoilt.file, problem=spoilt.problem)
+        occasion.complain(refusal, is_grave=occasion.is_first and occasion.rules.crl == "require")
 
 
 def _unusable(crl: Crl, link: Link, now: datetime) -> CrlRefused | None:

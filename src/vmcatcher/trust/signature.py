@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def hold_signature(block: SignatureBlock, part: bytes | None, *, sha1: bool) -> 
     signer = block.signer
     offered = _offered(block, part)
     digest = digest_name(signer.digest, sha1=sha1)
-    certificate = _signer_certificate(block)
+    certificate = signer_certificate(block)
     how = scheme(certificate.key, signer.algorithm, signer.parameters, digest)
     if signer.attributes is not None:
         content = _promised(signer.attributes, offered, digest)
@@ -79,8 +80,12 @@ def _offered(block: SignatureBlock, part: bytes | None) -> Iterable[bytes]:
     return (block.content,)
 
 
-def _signer_certificate(block: SignatureBlock) -> Certificate:
-    """Return the one certificate in the message that the signature names; the same one twice is one."""
+def signer_certificate(block: SignatureBlock) -> Certificate:
+    """Return the one certificate in the message that the signature names; the same one twice is one.
+
+    Raises:
+        NoSignerCertificate, SignerUnreadable: it cannot be told who signed.
+    """
     found: set[bytes] = set()
     problem = None
     for der in block.certificates:
@@ -94,9 +99,15 @@ def _signer_certificate(block: SignatureBlock) -> Certificate:
     if len(found) != 1:
         raise NoSignerCertificate(found=len(found))
     try:
-        return read_certificate(found.pop())
+        return _read_once(found.pop())
     except Undecodable as exc:
         raise SignerUnreadable(problem=str(exc)) from exc
+
+
+@functools.lru_cache(maxsize=64)
+def _read_once(der: bytes) -> Certificate:
+    # Most lists of a site have the same few signers, and taking a certificate apart costs as much as one signature.
+    return read_certificate(der)
 
 
 def _is_named(der: bytes, signer: SignerInfo) -> bool:

@@ -8,14 +8,14 @@ from typing import Final
 from vmcatcher.errors.trust import ListTooLarge
 from vmcatcher.model.verified import VerifiedList
 from vmcatcher.trust.anchors import TrustAnchors
-from vmcatcher.trust.certificates import Link
+from vmcatcher.trust.certificates import Certificate, Link
 from vmcatcher.trust.checks import check_signer
 from vmcatcher.trust.cms import read_signature_block
 from vmcatcher.trust.crl import Crl
 from vmcatcher.trust.mime import inner_content, unwrap
 from vmcatcher.trust.namespace import check_namespace
 from vmcatcher.trust.occasion import Occasion
-from vmcatcher.trust.path import build_path
+from vmcatcher.trust.path import Chain, build_path
 from vmcatcher.trust.revocation import check_revocation
 from vmcatcher.trust.rules import TrustRules
 from vmcatcher.trust.signature import hold_signature
@@ -56,12 +56,7 @@ def _examined(signed: bytes, anchors: TrustAnchors, occasion: Occasion) -> Verif
     wrapped = unwrap(signed)
     signature = hold_signature(read_signature_block(wrapped.block), wrapped.part, sha1=rules.sha1)
     check_signer(signature.certificate, occasion)
-    chain = build_path(signature.certificate, anchors, occasion)
-    links = [Link(chain[at], chain[at + 1], is_signer=at == 0) for at in range(len(chain) - 1)]
-    if rules.policy != "off":
-        for link in links:
-            check_namespace(link, anchors, occasion)
-    crls = [] if rules.crl == "off" else _asked(links, anchors, occasion)
+    chain, crls = _vouched_for(signature.certificate, anchors, occasion)
     return VerifiedList(
         signed=signed,
         content=inner_content(signature.content),
@@ -73,6 +68,29 @@ def _examined(signed: bytes, anchors: TrustAnchors, occasion: Occasion) -> Verif
         verified_at=occasion.now,
         warnings=tuple(occasion.warnings),
     )
+
+
+def _vouched_for(signer: Certificate, anchors: TrustAnchors, occasion: Occasion) -> tuple[Chain, tuple[Crl, ...]]:
+    """Return the chain above a signer's certificate and the CRLs that were asked.
+
+    It depends on the certificate, the anchors and the occasion, and is therefore found out once for all lists of a
+    signer. Who is refused is refused anew each time.
+    """
+    matter = (signer.der, occasion.now, occasion.rules, occasion.is_first)
+    known = anchors.vouched.get(matter)
+    if known is None:
+        said = len(occasion.warnings)
+        chain = build_path(signer, anchors, occasion)
+        links = [Link(chain[at], chain[at + 1], is_signer=at == 0) for at in range(len(chain) - 1)]
+        if occasion.rules.policy != "off":
+            for link in links:
+                check_namespace(link, anchors, occasion)
+        crls = () if occasion.rules.crl == "off" else tuple(_asked(links, anchors, occasion))
+        anchors.vouched[matter] = chain, crls, tuple(occasion.warnings[said:])
+        return chain, crls
+    chain, crls, warnings = known
+    occasion.warnings.extend(warnings)
+    return chain, crls
 
 
 def _asked(links: list[Link], anchors: TrustAnchors, occasion: Occasion) -> list[Crl]:

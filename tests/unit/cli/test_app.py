@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support.schemas import check_envelope
 from support.site import Site, image_id
 from support.tree import tree
 from vmcatcher import __version__, wiring
@@ -50,6 +51,28 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_version_is_one_line():
     assert run("--version") == Result(0, f"vmcatcher {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "usage", "argument"),
+    [
+        (("endorser", "show"), "ENDORSER", "  ENDORSER  An endorser"),
+        (("subscription", "accept"), "LIST IMAGE...", "  IMAGE...  Identifiers of images."),
+        (("config", "check"), "[FILE]", "  FILE  The settings file"),
+        (("event", "drop"), "[ID...]", "  ID...  Events, by the beginning"),
+    ],
+)
+def test_help_names_arguments_without_types_of_python(command: tuple[str, ...], usage: str, argument: str):
+    text = run(*command, "--help").out
+    assert text.startswith(f"Usage: vmcatcher {' '.join(command)} [OPTIONS] {usage}\n")
+    assert f"\n{argument}" in text
+    assert "<str>" not in text
+
+
+def test_help_of_a_noun_has_a_whole_sentence_for_each_verb():
+    text = " ".join(run("image", "--help").out.split())
+    assert "show Show an image: what its list says, what was decided about it, and its versions in the cache." in text
+    assert "..." not in text.split("Commands:")[1]
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
@@ -161,7 +184,7 @@ def test_init_of_a_store_that_is_there_changes_nothing(place: Path):
 
 def test_init_takes_the_directory_by_name_over_every_setting(place: Path, tmp_path: Path):
     named = tmp_path / "named"
-    assert run("store", "init", str(named), "--store", str(tmp_path / "other")).code == 0
+    assert run("store", "init", str(named)).code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["named"]
 
 
@@ -296,11 +319,11 @@ def test_check_as_json_is_one_document(cached: Site):
     (cached.store / "README").write_text("hello")
     result = run("store", "check", "--json")
     assert result.code == 4
-    assert json.loads(result.out) == {
-        "format": 1,
+    assert check_envelope(result.out)["result"] == {
         "store": str(cached.store),
         "damaged": 0,
         "notes": 1,
+        "repaired": [],
         "findings": [
             {
                 "invariant": "I13",

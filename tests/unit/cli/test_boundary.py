@@ -10,13 +10,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from vmcatcher.cli.boundary import bounded
+from vmcatcher.cli.boundary import bounded, demanding_a_directory
 from vmcatcher.errors import VmcatcherError
 from vmcatcher.errors.admission import ListRollback
 from vmcatcher.errors.network import HostUnknown
+from vmcatcher.errors.requests import DirectoryGone
 from vmcatcher.errors.store import StoreHeld
 
 ROLLBACK = ListRollback(list_id="a\x1b[2J", offered="1", have="2")
@@ -140,3 +142,15 @@ def test_output_that_the_disk_does_not_take_is_an_error():
 
 def test_closed_output_is_no_error():
     assert _run("    return 0", ">&-").returncode == 0
+
+
+def test_working_directory_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(DirectoryGone), demanding_a_directory():
+        os.path.abspath("x")
+    # Any other file that is missing is no matter of the directory.
+    with pytest.raises(FileNotFoundError, match="nosuch"), demanding_a_directory():
+        os.stat("/nosuch")

@@ -15,6 +15,7 @@ from vmcatcher.errors.admission import (
     ListExpired,
     ListFromTheFuture,
     ListIdentifierChanged,
+    ListPastLimit,
     ListReplayed,
     ListRollback,
     SignerNotNamed,
@@ -196,3 +197,19 @@ def test_list_holds_until_it_expires():
 
 def test_list_that_holds_for_ever_holds():
     admission.demand_valid_now(replace(LISTED, expires=datetime.max.replace(tzinfo=UTC)), NOW)
+
+
+def test_list_past_the_limit_of_the_site_is_refused_with_both_times():
+    listed = replace(LISTED, created=NOW - timedelta(days=90), expires=NOW + timedelta(days=1000))
+    admission.demand_valid_now(listed, NOW)
+    admission.demand_valid_now(listed, NOW, 91 * 86400)
+    with pytest.raises(ListPastLimit) as caught:
+        admission.demand_valid_now(listed, NOW, 90 * 86400)
+    assert "your limit of 90 days ended" in str(caught.value)
+    assert caught.value.classic_exit == ListExpired.classic_exit
+
+
+def test_list_that_is_over_by_itself_is_refused_for_that_whatever_the_limit():
+    listed = replace(LISTED, created=NOW - timedelta(days=90), expires=NOW)
+    with pytest.raises(ListExpired):
+        admission.demand_valid_now(listed, NOW, 1)

@@ -163,6 +163,12 @@ def test_replaced_version_that_was_never_shown_leaves_at_once_and_the_new_one_co
     assert [one.image.version for one in plan.bring] == ["2"]
 
 
+def test_replaced_version_whose_own_list_is_over_leaves_at_once():
+    plan = plan_cache([record(1, valid_until=NOW)], standing(image(1, 2)), NOW)
+    assert (plan.replace, [one.reason for one in plan.leave_first]) == ((), [Reason.LIST_EXPIRED])
+    assert [one.image.sha512 for one in plan.bring] == [sha(102)]
+
+
 def test_replaced_version_whose_replacement_is_vetoed_leaves_at_once():
     plan = plan_cache([record(1)], standing(image(1, 2)), NOW, {image(1, 2).sha512})
     assert [one.reason for one in plan.leave_first] == [Reason.REPLACED]

@@ -14,6 +14,7 @@ from vmcatcher.errors.document import BadDocument
 from vmcatcher.model.identity import EndorserId, ImageId, ListId
 from vmcatcher.model.subscription import (
     AcceptedImage,
+    Decided,
     NewImages,
     Subscription,
     TlsTrust,
@@ -23,7 +24,7 @@ from vmcatcher.model.subscription import (
 )
 
 NOW = datetime(2026, 11, 23, 4, 23, 39, 123456, tzinfo=UTC)
-A, B, C = ImageId("a"), ImageId("b"), ImageId("c")
+A, B, C, D = ImageId("a"), ImageId("b"), ImageId("c"), ImageId("d")
 PLAIN = Subscription(ListId("list"), "http://h/asked", "http://h/now", NOW)
 _IDS = st.sampled_from([ImageId(letter) for letter in "abcdef"])
 
@@ -45,6 +46,30 @@ def test_selection_changes_the_accepted_images_that_are_named_and_no_other():
     assert one.with_selection([A, C], selected=True).selected == {A, B}
     assert one.with_selection([B], selected=False).selected == frozenset()
     assert one.with_selection([C], selected=True) == one
+
+
+def test_selection_is_by_hand_unless_a_policy_or_rule_makes_it():
+    one = _with(AcceptedImage(A), AcceptedImage(B, True, Decided.BY_RULE)).with_selection([A, B], selected=True)
+    assert [image.decided for image in one.images] == [Decided.BY_HAND, Decided.BY_HAND]
+    assert one.with_selection([A], selected=True, decided=None).find(A) == AcceptedImage(A, selected=True)
+    assert one.undecided([B]).find(B) == AcceptedImage(B, selected=True)
+
+
+def test_what_a_rule_selected_stays_selected_by_hand_when_the_rule_goes():
+    ruled = _with(
+        AcceptedImage(A, True, Decided.BY_RULE), AcceptedImage(B, False, Decided.BY_RULE), AcceptedImage(C, True)
+    )
+    left = replace(ruled, where="arch=x86_64").without_rule()
+    assert left.where is None
+    assert left.images == (AcceptedImage(A, True, Decided.BY_HAND), AcceptedImage(B), AcceptedImage(C, True))
+
+
+@pytest.mark.parametrize("policy", NewImages)
+def test_with_a_rule_every_new_image_is_accepted_and_nobody_has_to_decide(policy: NewImages):
+    one = replace(_with(policy=policy, refused=(B,)), where="arch=x86_64")
+    registered = register_images(one, [A, B, C], owned_elsewhere={C})
+    assert registered.subscription.images == (AcceptedImage(A),)
+    assert (registered.undecided, registered.owned_elsewhere) == ((), (C,))
 
 
 def test_accepting_takes_an_image_out_of_the_refused_ones():
@@ -142,7 +167,7 @@ _FULL = replace(
     description="Größe\n",
     endorsers=(EndorserId("b"), EndorserId("a")),
     new_images=NewImages.SUBSCRIBE,
-    images=(AcceptedImage(B, selected=True), AcceptedImage(A)),
+    images=(AcceptedImage(B, True, Decided.BY_RULE), AcceptedImage(A, False, Decided.BY_HAND), AcceptedImage(D, True)),
     refused=(C,),
     tls=TlsTrust.IGTF,
     insecure=True,
@@ -151,6 +176,10 @@ _FULL = replace(
     password_over_http=True,
     file_images=True,
     pin_uri=True,
+    mirrors=("http://m/",),
+    where="arch=x86_64",
+    max_validity_s=0,
+    keep_until_replaced=True,
 )
 
 
@@ -175,9 +204,24 @@ def test_document_from_before_a_permission_existed_does_not_grant_it():
     assert [found.username, found.username_origin] == [None, None]
 
 
+def test_document_from_before_there_were_rules_is_one_without_and_what_is_selected_was_selected_by_hand():
+    document = subscription_document(_FULL)
+    for name in ("mirrors", "where", "max_validity_s", "keep_until_replaced"):
+        del document[name]
+    document["images"] = [{"identifier": "a", "selected": True}, {"identifier": "b", "selected": False}]
+    found = parse_subscription(document)
+    assert found.images == (AcceptedImage(A, True, Decided.BY_HAND), AcceptedImage(B))
+    assert [found.where, found.max_validity_s, found.keep_until_replaced] == [None, None, False]
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        {"where": 1},
+        {"max_validity_s": -1},
+        {"max_validity_s": "90d"},
+        {"keep_until_replaced": None},
+        {"images": [{"identifier": "a", "selected": True, "decided": "fate"}]},
         {"identifier": None},
         {"uri": 1},
         {"uri_asked": None},

@@ -170,3 +170,41 @@ def test_end_of_the_block_ends_the_reading(context):
 
 def _of_size(record, size):
     return replace(record, size_bytes=size)
+
+
+def _checked(context, number, days):
+    """The record of an image whose bytes were found right so many days ago."""
+    record = cached(context, number)
+    proved = blobs.fingerprint(context.layout, record.sha512, NOW - timedelta(days=days))
+    return _with(record, proved)
+
+
+def test_share_of_the_bytes_is_read_although_earlier_checks_hold(context, reads):
+    records = [_checked(context, number, days) for number, days in enumerate((1, 9, 5, 7), start=1)]
+    asked = Checker(context, everything=False, recheck_after=MONTH, share=0.5)
+    with asked.reading_ahead(records):
+        found = [asked.check(record) for record in records]
+    assert {digest for digest, _ in reads} == {records[1].sha512, records[3].sha512}
+    assert [one is not None for one in found] == [False, True, False, True]
+    assert found[1].checked == NOW
+
+
+def test_share_comes_on_top_of_what_is_due_anyway(context, reads):
+    records = [_checked(context, 1, 1), _checked(context, 2, 40), _checked(context, 3, 2)]
+    Path(context.layout.blob(records[2].sha512)).write_bytes(b"image 3")
+    asked = Checker(context, everything=False, recheck_after=MONTH, share=0.1)
+    with asked.reading_ahead(records):
+        found = [asked.check(record) is not None for record in records]
+    assert found == [False, True, True]
+    assert len(reads) == 2
+
+
+def test_file_that_nobody_touched_is_looked_at_once(context, monkeypatch):
+    records = [_checked(context, number, 1) for number in range(1, 6)]
+    looks = []
+    fingerprint = blobs.fingerprint
+    monkeypatch.setattr(blobs, "fingerprint", lambda *about: looks.append(about[1]) or fingerprint(*about))
+    asked = checker(context, everything=False)
+    with asked.reading_ahead(records):
+        assert [asked.check(record) for record in records] == [None] * 5
+    assert sorted(looks) == sorted(record.sha512 for record in records)

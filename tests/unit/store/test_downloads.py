@@ -27,8 +27,18 @@ SHA = Sha512(hashlib.sha512(CONTENT).hexdigest())
 URI = "http://images.test/1.raw"
 
 
-def download(layout, *, content=CONTENT, uri=URI, afresh=False):
-    return Download(layout, Sha512(hashlib.sha512(content).hexdigest()), len(content), uri=uri, afresh=afresh)
+def download(layout, *, content=CONTENT, uri=URI):
+    return Download(layout, Sha512(hashlib.sha512(content).hexdigest()), len(content), uri=uri)
+
+
+def begin_other(layout, upto, *, validator, uri=URI):
+    """Leave another partial of the same bytes."""
+    known = {left.path: Path(left.path).read_bytes() for left in lefts(layout)}
+    for path in known:
+        Path(path).rename(f"{path}.away")
+    begin(layout, upto, validator=validator, uri=uri)
+    for path in known:
+        Path(f"{path}.away").rename(path)
 
 
 def feed(sink, content, step=1000):
@@ -172,25 +182,56 @@ def test_next_run_goes_on_where_the_last_one_stopped(layout):
 def test_of_several_the_longest_is_taken(layout):
     begin(layout, 1000)
     noted(lefts(layout)[0].path, host="elsewhere")
-    begin_other = Download(layout, SHA, len(CONTENT), uri=URI, afresh=True)
-    with begin_other as sink:
-        sink.remember('"v2"')
-        feed(sink, CONTENT[:3000])
+    begin_other(layout, 3000, validator='"v2"')
     with download(layout) as sink:
         assert (sink.size, sink.validator) == (3000, '"v2"')
 
 
-def test_afresh_takes_nothing_over(layout):
-    begin(layout, 4000)
-    with download(layout, afresh=True) as sink:
-        assert sink.size == 0
-
-
-def test_partial_from_another_uri_keeps_its_bytes_but_not_its_validator(layout):
-    # The sink may still be told to start again; whether bytes from there fit, only a validator of that server says.
+def test_partial_from_another_place_keeps_its_bytes_but_its_validator_is_of_no_use_here(layout):
     begin(layout, 4000, uri="http://mirror.test/1.raw")
     with download(layout) as sink:
-        assert (sink.size, sink.validator) == (4000, None)
+        assert (sink.size, sink.validator, sink.is_from_elsewhere) == (4000, None, True)
+        sink.turn_to("http://mirror.test/1.raw")
+        assert (sink.size, sink.validator, sink.is_from_elsewhere) == (4000, '"v1"', False)
+
+
+def test_next_run_knows_which_place_gave_the_last_bytes(layout):
+    begin(layout, 4000, uri="http://mirror.test/1.raw")
+    with download(layout) as sink:
+        sink.remember('"v2"')
+        feed(sink, CONTENT[4000:5000])
+    with download(layout) as sink:
+        assert (sink.size, sink.validator, sink.is_from_elsewhere) == (5000, '"v2"', False)
+    (left,) = lefts(layout)
+    assert (left.uri, left.validator) == (URI, '"v2"')
+
+
+def test_run_that_takes_nothing_leaves_the_notes_of_who_gave_the_bytes(layout):
+    begin(layout, 4000, uri="http://mirror.test/1.raw")
+    with download(layout):
+        pass
+    (left,) = lefts(layout)
+    assert (left.uri, left.validator, left.size) == ("http://mirror.test/1.raw", '"v1"', 4000)
+
+
+def test_new_download_is_from_nowhere_else(layout):
+    with download(layout) as sink:
+        assert (sink.validator, sink.is_from_elsewhere) == (None, False)
+
+
+def test_wrong_bytes_are_forgotten_and_right_ones_may_follow_at_once(layout):
+    with download(layout) as sink:
+        sink.remember('"v1"')
+        feed(sink, CONTENT[::-1])
+        with pytest.raises(WrongBytes):
+            sink.commit()
+        assert sink.size == 0
+        sink.turn_to("http://mirror.test/1.raw")
+        sink.remember(None)
+        feed(sink, CONTENT)
+        sink.commit()
+    assert blob(layout).read_bytes() == CONTENT
+    assert partials(layout) == []
 
 
 def test_restart_forgets_every_byte(layout):
@@ -485,8 +526,8 @@ def test_sweep_removes_halves_that_belong_to_nothing(layout):
 def test_sweep_removes_abandoned_downloads_of_what_is_a_blob_by_now(layout):
     path = begin(layout, 4000)
     noted(path, host="elsewhere")
-    with download(layout, afresh=True) as sink:
-        feed(sink, CONTENT)
+    with download(layout) as sink:
+        feed(sink, CONTENT[4000:])
         sink.commit()
     downloads.sweep(layout, now_s=time.time())
     assert path.exists(), "its writer may be alive"

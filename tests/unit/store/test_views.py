@@ -15,7 +15,7 @@ import pytest
 from vmcatcher.errors.store import NotOurFile
 from vmcatcher.model.identity import ImageId, ListId, Sha512
 from vmcatcher.model.record import CacheRecord, Reason, State
-from vmcatcher.store import root, views
+from vmcatcher.store import root, view_text, views
 from vmcatcher.store.layout import Layout
 from vmcatcher.store.views import Views
 
@@ -297,7 +297,7 @@ def record(**changes):
 
 
 def test_index_entry_has_the_classic_keys_but_the_message():
-    entry = views.index_entry(record(), NAME)
+    entry = view_text.entry_of(record(), NAME)
     classic = {
         "DownLoadTrys", "dc:description", "dc:identifier", "dc:title", "filename", "hv:hypervisor",
         "hv:imagelist.ad:vo", "hv:imagelist.dc:identifier", "hv:size", "hv:uri", "hv:version", "msgHash", "sha512",
@@ -312,8 +312,8 @@ def test_index_entry_has_the_classic_keys_but_the_message():
 
 
 def test_index_entry_says_why_an_image_left():
-    assert views.index_entry(record(reason=Reason.REPLACED), "x")["reason"] == "replaced"
-    assert "reason" not in views.index_entry(record(), "x")
+    assert view_text.entry_of(record(reason=Reason.REPLACED), "x")["reason"] == "replaced"
+    assert "reason" not in view_text.entry_of(record(), "x")
 
 
 def test_index_is_written_when_it_differs_only(tmp_path):

@@ -7,10 +7,10 @@ import time
 import pytest
 
 from support.server import TODAY, Server
-from support.server_client import RecordingSink, limits, some_bytes, transport
-from vmcatcher.errors.answer import BodyTruncated, Forbidden
+from support.server_client import RecordingSink, at, limits, some_bytes, transport
+from vmcatcher.errors.answer import BodyTruncated, Forbidden, HttpStatus
 from vmcatcher.errors.network import ServerTimeout, TransferTooSlow
-from vmcatcher.transport import Transport
+from vmcatcher.transport import Access, Transport
 
 _SIZE = 200_000
 _CONTENT = some_bytes(_SIZE)
@@ -159,6 +159,28 @@ def test_version_that_cannot_be_named_is_not_resumed(server: Server, carrier: Tr
     assert sink.restarts == 1
     assert sink.validator is None
     assert _asked(server)[1] == (None, None)
+
+
+@pytest.mark.parametrize("etag", ['"v1"', 'W/"v1"', ""])
+def test_by_digest_the_rest_is_asked_for_without_a_condition(server: Server, carrier: Transport, etag: str) -> None:
+    server.publish("/image", _CONTENT, etag=etag, last_modified="")
+    server.fault("/image", "truncate", times=1, after=60_000)
+    sink = RecordingSink(_CONTENT[:777])
+    fetched = carrier.fetch_by_digest(at(server.url("/image")), Access(), size=_SIZE, sink=sink, offset=777)
+    assert _asked(server) == [("bytes=777-", None), ("bytes=60777-", None)]
+    assert (sink.content, sink.restarts, fetched.resumed_at) == (_CONTENT, 0, 60_777)
+
+
+@pytest.mark.parametrize("validator", [None, '"v1"'])
+def test_range_that_is_refused_costs_nothing_until_the_whole_is_there(
+    server: Server, carrier: Transport, validator: str | None
+) -> None:
+    answers = b"HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n" * bool(validator)
+    server.fault("/image", "raw", text=answers or b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
+    sink = RecordingSink(_CONTENT[:777], validator)
+    with pytest.raises(HttpStatus):
+        sink.fetch(carrier, server.url("/image"), _SIZE)
+    assert (sink.content, sink.calls) == (_CONTENT[:777], [])
 
 
 def test_login_page_does_not_cost_what_is_here_already(server: Server, carrier: Transport) -> None:

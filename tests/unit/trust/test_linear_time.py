@@ -134,6 +134,7 @@ def seconds(message: bytes, anchors: TrustAnchors) -> float:
     return time.process_time() - start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evil", EVIL.values(), ids=EVIL)
 def test_time_grows_no_faster_than_the_message(evil: Evil, grid: tuple[TrustAnchors, Signer]) -> None:
     """Quadratic work would take a hundred times as long; thirty leaves room for a busy machine."""

@@ -12,11 +12,19 @@ from cryptography import x509
 from support import defects, handmade
 from support.keys import new_key
 from support.pki import DAY, Pki
-from vmcatcher.errors.revocation import CrlExpired, CrlFuture, CrlMissing, CrlNotSigned, CrlRefused, SignerRevoked
+from vmcatcher.errors.revocation import (
+    CrlExpired,
+    CrlFuture,
+    CrlMissing,
+    CrlNotSigned,
+    CrlRefused,
+    CrlUnreadable,
+    SignerRevoked,
+)
 from vmcatcher.model.verified import VerifiedList
 from vmcatcher.trust.anchors import TrustAnchors
 from vmcatcher.trust.rules import TrustRules
-from vmcatcher.trust.verify import verify
+from vmcatcher.trust.verify import judge, verify
 
 CONTENT = b"{}\n"
 Anchors = Callable[[], TrustAnchors]
@@ -259,3 +267,28 @@ def test_crl_is_good_from_five_minutes_early_to_just_before_its_end(
     pki.write_crl(pki.crl_der(last_update=now + made, next_update=now + ends))
     with pytest.raises(error) if error else contextlib.nullcontext():
         verified()
+
+
+@pytest.mark.parametrize("how", ["a bit", "half", "nothing", "another CA's", "no file"])
+def test_fault_112_fetched_crl_that_rotted_is_not_made_up_for_by_one_that_may_be_older(
+    how: str, pki: Pki, now: datetime, anchors: Anchors, message: bytes, verified: Callable[..., VerifiedList]
+) -> None:
+    fetched = pki.root / "fetched" / pki.crl.name
+    pki.write_crl(path=fetched)
+    assert len(verified().crls) == 1
+    content = fetched.read_bytes()
+    fetched.unlink()
+    if how == "no file":
+        fetched.mkdir()
+    elif how == "another CA's":
+        pki.write_crl(pki.crl_der(key=new_key("ec", "forger")), path=fetched)
+    else:
+        rotten = {"a bit": content[:200] + bytes([content[200] ^ 1]) + content[201:], "half": content[:99]}
+        fetched.write_bytes(rotten.get(how, b""))
+    with pytest.raises(CrlUnreadable) as caught:
+        verified()
+    assert caught.value.file == fetched.name
+    # What was admitted before stays in use, with a warning.
+    kept = judge(message, anchors(), admitted=now, now=now)
+    assert len(kept.crls) == 1
+    assert any(fetched.name in warning for warning in kept.warnings)

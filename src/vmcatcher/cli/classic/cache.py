@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from vmcatcher import wiring
 from vmcatcher.cli.classic.common import Parser, Run, run_command
-from vmcatcher.errors.cache import ViewDirectoryMissing, ViewsCollide
+from vmcatcher.errors.cache import ViewDirectoryMissing
+from vmcatcher.model.recheck import share_in
 from vmcatcher.services.cache import CacheRequest, run_cache
+from vmcatcher.services.view_places import demand_places
 from vmcatcher.store.views import Views
 
 if TYPE_CHECKING:
@@ -25,11 +27,12 @@ _TRY_AGAIN = 75
 
 
 _DESCRIPTION = "Download, check and expire images, and tell an event handler what comes and goes."
-_SYNOPSIS = ("[-D] [-s] [-E] [-C DIR [-p DIR] [-e DIR]] [-x COMMAND]",)
+_SYNOPSIS = ("[-D] [-s] [-E] [-C DIR [-p DIR] [-e DIR]] [-x COMMAND] [--jobs N] [--limit-rate BYTES]",)
 _EXAMPLES = (
     "vmcatcher_cache",
     "vmcatcher_cache -C /srv/images -x /usr/local/bin/tell-the-cloud",
     "vmcatcher_cache -s     # read and check every cached image",
+    "vmcatcher_cache --jobs 8 --limit-rate 50M",
 )
 
 
@@ -57,6 +60,19 @@ def _parser() -> Parser:
                        help="trust-anchor directory (default: /etc/grid-security/certificates)")  # fmt: skip
     place.add_argument("--keep-until-replaced", dest="keep_until_replaced", action="store_true", default=None,
                        help="keep a replaced image until its new bytes could be had")  # fmt: skip
+    check = parser.add_argument_group("checks without -s")
+    check.add_argument("--recheck-after", dest="recheck_after", metavar="TIME",
+                       help="read an image again when its last check is that old: 30d, 12h (default: 30d)")  # fmt: skip
+    check.add_argument("--check-share", dest="check_share", metavar="SHARE",
+                       help="read at least that share of all bytes at each run, those first whose last check is "
+                       "longest ago: 1/7, 0.15 (default: none)")  # fmt: skip
+    speed = parser.add_argument_group("downloads")
+    speed.add_argument("--jobs", dest="jobs", type=int, metavar="N",
+                       help="images to download at a time (default: 4)")  # fmt: skip
+    speed.add_argument("--jobs-per-host", dest="jobs_per_host", type=int, metavar="N",
+                       help="how many of them from one host (default: 2)")  # fmt: skip
+    speed.add_argument("--limit-rate", dest="limit_rate", metavar="BYTES",
+                       help="most bytes a second, all downloads together: 500K, 20M (default: no limit)")  # fmt: skip
     return parser
 
 
@@ -69,6 +85,11 @@ _FLAGS = (
     "event_timeout",
     "trust_directory",
     "keep_until_replaced",
+    "recheck_after",
+    "check_share",
+    "jobs",
+    "jobs_per_host",
+    "limit_rate",
 )
 
 
@@ -89,7 +110,10 @@ def _run(run: Run) -> int:
         check=check is not None,
         check_everything=check is True,
         recheck_after=timedelta(seconds=run.settings.number("recheck_after")),
+        check_share=share_in(run.settings.optional("check_share"), run.settings.sources["check_share"]),
         keep_until_replaced=run.settings.flag("keep_until_replaced"),
+        jobs=run.settings.count("jobs"),
+        jobs_per_host=run.settings.count("jobs_per_host"),
     )
     told = wiring.view_variables(views)
     teller = wiring.teller(run.settings, context, "cache_event", told, locks=("cache",))
@@ -153,20 +177,6 @@ def _views(run: Run, context: Context, typed: tuple[str, str, str] | None) -> Vi
         logger.error("%s", error)
     if missing:
         raise missing[-1]
-    _demand_apart(context, typed)
-    return Views(*typed, links)
-
-
-def _demand_apart(context: Context, typed: tuple[str, str, str]) -> None:
-    """Return if each view has a directory of its own, none of those that the store keeps documents in.
-
-    Raises:
-        ViewsCollide: what one of them shows, another would take away.
-    """
-    layout = context.layout
-    own = {layout.endorsed, layout.partial, layout.expired}
-    taken = {os.path.realpath(path): "the store" for path in (layout.root, *layout.directories) if path not in own}
-    for kind, path in zip(("cache", "partial", "expired"), typed, strict=True):
-        other = taken.setdefault(os.path.realpath(path), kind)
-        if other != kind:
-            raise ViewsCollide(kind=kind, path=path, other=other)
+    views = Views(*typed, links)
+    demand_places(context.layout, views)
+    return views

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import logging
 import os
-import sys
 from typing import TYPE_CHECKING, Final
 
+from vmcatcher.cli import passwords
 from vmcatcher.errors import BadLocation
-from vmcatcher.errors.requests import BadPassword
 from vmcatcher.model.location import Location
 from vmcatcher.model.subscription import NewImages, TlsTrust
 from vmcatcher.services import subscriptions
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("main")
 _TRUST: Final = {"none": TlsTrust.UNSET, "browser": TlsTrust.BROWSER, "igtf": TlsTrust.IGTF}
-_LONGEST_PASSWORD: Final = 4096
-_LONGEST_LINE: Final = _LONGEST_PASSWORD + 2
 
 
 def add_options(parser: Parser) -> None:
@@ -104,29 +100,12 @@ def read_password(options: argparse.Namespace) -> str | None:
         BadPassword: its file cannot be read.
     """
     if options.uri_password_file is not None:
-        return _first_line(options.uri_password_file)
+        return passwords.read_password(options.uri_password_file)
     if options.uri_password_set is not None:
         logger.warning("a password on the command line can be seen by every user; --uri-password-file keeps it secret")
         found: str = options.uri_password_set
         return found
     return None
-
-
-def _first_line(path: str) -> str:
-    try:
-        if path != "-":
-            with open(path, encoding="utf-8") as source:
-                line = source.readline(_LONGEST_LINE)
-        elif sys.stdin.isatty():
-            line = getpass.getpass("Password: ")
-        else:
-            line = sys.stdin.readline(_LONGEST_LINE)
-    except (OSError, UnicodeDecodeError, EOFError) as exc:
-        raise BadPassword(why=f"it cannot be read from {path}") from exc
-    password = line.rstrip("\r\n")
-    if len(password) > _LONGEST_PASSWORD:
-        raise BadPassword(why=f"the first line of {path} is longer than {_LONGEST_PASSWORD} characters")
-    return password
 
 
 def apply(context: Context, options: argparse.Namespace, list_id: str, password: str | None) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from vmcatcher.cli.boundary import print_bytes
 from vmcatcher.cli.classic.common import run_command, run_listing
 from vmcatcher.cli.classic.listing import plain_listing, print_text, say_unread
-from vmcatcher.services.listing import list_images
+from vmcatcher.services.listing import list_images, list_states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from vmcatcher.cli.classic.listing import Query
     from vmcatcher.cli.classic.parser import Parser
-    from vmcatcher.services.listing import ImageListing, ListedImages
+    from vmcatcher.services.listing import ImageListing, ListedStates
 
 
 _DESCRIPTION = "List images and select those that are kept in the cache."
@@ -83,20 +84,19 @@ def logger() -> logging.Logger:
 def show_list(query: Query) -> int:
     """List what there is; return the exit code."""
     context = query.reading()
+    if query.format != "json":
+        states = list_states(context) if context else None
+        print_bytes(b"".join(map(_as_lines, states.found if states else ())))
+        return say_unread(states.failed if states else ())
     listing = list_images(context) if context else None
-    if query.format == "json":
-        print_text(_as_json(listing))
-    elif listing is not None:
-        print_text("".join(map(_as_lines, listing.found)))
+    print_text(_as_json(listing))
     return say_unread(listing.failed if listing else ())
 
 
-def _as_lines(listed: ListedImages) -> str:
-    # Whole columns, not line by line: there may be a hundred thousand. Nothing in them needs escaping (`identity`).
-    ends = {state: f"\t{state}\t{listed.list_id}\n" for state in range(4)}
-    return "".join(
-        [image + ends[state] for image, state in zip(listed.columns.identifiers, listed.states, strict=True)]
-    )
+def _as_lines(listed: ListedStates) -> bytes:
+    # Whole runs, not line by line: there may be a hundred thousand. Nothing in them needs escaping (`identity`).
+    ends = [f"\t{state}\t{listed.list_id}\n".encode() for state in range(4)]
+    return b"".join([names.replace(b" ", ends[state]) + ends[state] for state, names in listed.runs])
 
 
 def _as_json(listing: ImageListing | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
@@ -11,46 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from vmcatcher.cli import logs
-from vmcatcher.cli.boundary import bounded, flush, print_bytes
-from vmcatcher.settings import load_settings
+from vmcatcher.cli.boundary import bounded, demanding_a_directory, flush, print_bytes
+from vmcatcher.cli.commands.call import Answer, Run, worst
+from vmcatcher.cli.commands.help import VerbHelp
+from vmcatcher.cli.commands.nouns import GROUPS
+from vmcatcher.errors import VmcatcherError
+from vmcatcher.settings import default_settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
+    from vmcatcher.services.context import Failure
     from vmcatcher.settings import Settings, Value
 
+__all__ = ["Answer", "Run", "command", "examples", "worst"]
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One call of a command: its name, what it was given for settings, and the settings that follow."""
-
-    command: str
-    flags: Mapping[str, Value]
-    settings: Settings
-
-    def with_flag(self, name: str, value: Value) -> Run:
-        """Return the same call as if the option for the setting `name` had been given, unless `value` is None."""
-        if value is None:
-            return self
-        flags = {**self.flags, name: value}
-        return Run(self.command, flags, load_settings(flags))
-
-    def write_line(self, text: str = "") -> None:
-        """Write one line of the result to stdout, at once: whoever reads a pipe sees it when it is so."""
-        print_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
-        flush()
-
-
-def group(help_text: str) -> typer.Typer:
-    """Return a noun to which verbs are added; without a verb it shows its help and ends with 2."""
-    return typer.Typer(
-        help=help_text,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,  # plain help: the same in a terminal, a pipe and the manual, and quick
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+logger = logging.getLogger("main")
 
 
 def examples(*lines: str) -> str:
@@ -65,6 +43,13 @@ def _option(name: str, annotation: object, default: Value) -> inspect.Parameter:
 _STORE: Final = _option(
     "store", Annotated[str | None, typer.Option("--store", metavar="DIR", help="Directory of the store.")], None
 )
+_CONFIG: Final = _option(
+    "config", Annotated[str | None, typer.Option("--config", metavar="FILE", help="Settings file to read.")], None
+)
+_JSON: Final = _option(
+    "as_json", Annotated[bool, typer.Option("--json", help="Show as one JSON document.")], default=False
+)
+_YES: Final = _option("yes", Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")], default=False)
 _ALWAYS: Final = (
     _option(
         "verbose",
@@ -99,63 +84,138 @@ _LOCKS: Final = (
 )
 
 
-def command(
-    noun: typer.Typer, verb: str, *, epilog: str, needs_store: bool = True, takes_locks: bool = False
-) -> Callable[[Callable[..., int]], Callable[..., None]]:
+def command(  # noqa: PLR0913 - what a command may have, each by its name
+    noun: str,
+    verb: str,
+    *,
+    epilog: str,
+    needs_store: bool = True,
+    needs_settings: bool = True,
+    takes_locks: bool = False,
+    has_json: bool = True,
+    asks: bool = False,
+) -> Callable[[Callable[..., Answer | int]], Callable[..., None]]:
     """Add the function below it to `noun` as the command `verb`.
 
-    The function takes the `Run` first, then its own options as typer reads them, and returns the exit code. The
-    options of all commands are added here, so that they are the same everywhere; `--store` where `needs_store`,
-    `--wait` and `--break-lock` where it `takes_locks`.
+    The function takes the `Run` first, then its own options as typer reads them, and returns an `Answer`, or an exit
+    code where it has shown everything itself. The options of all commands are added here, so that they are the same
+    everywhere: `--store` where `needs_store`, `--wait` and `--break-lock` where it `takes_locks`, `--json` where it
+    `has_json` (it must return an `Answer` then), `--yes` where it `asks`. Without `needs_settings` it is called with
+    every setting at its default, so that it can say itself what is wrong with them.
     """
+    added = (
+        *((_STORE,) if needs_store else ()),
+        *(_LOCKS if takes_locks else ()),
+        *((_JSON,) if has_json else ()),
+        *((_YES,) if asks else ()),
+        _CONFIG,
+        *_ALWAYS,
+    )
 
-    def add(body: Callable[..., int]) -> Callable[..., None]:
+    def add(body: Callable[..., Answer | int]) -> Callable[..., None]:
         written = inspect.signature(body, eval_str=True)
-        own = list(written.parameters.values())[1:]
-        options = [*own, *((_STORE,) if needs_store else ()), *(_LOCKS if takes_locks else ()), *_ALWAYS]
+        options = [*list(written.parameters.values())[1:], *added]
 
         @functools.wraps(body)
         def call(context: typer.Context, **given: object) -> None:
-            raise typer.Exit(_run(body, context.command_path, given, takes_locks=takes_locks))
+            own = {name: given[name] for name in list(written.parameters)[1:]}
+            common = _Common(**{one.name: given[one.name] for one in added}, needs_settings=needs_settings)  # type: ignore[arg-type]  # as typer read them
+            raise typer.Exit(_run(body, context.command_path, own, common))
 
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         call.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]  # inspect looks for it
         call.__annotations__ = {one.name: one.annotation for one in (context, *options)}
-        noun.command(verb, epilog=epilog)(call)
+        GROUPS[noun].command(verb, cls=VerbHelp, epilog=epilog)(call)
         return call
 
     return add
 
 
-def _run(body: Callable[..., int], command_path: str, given: dict[str, object], *, takes_locks: bool) -> int:
-    verbose, quiet = _count(given.pop("verbose")), _count(given.pop("quiet"))
-    debug = given.pop("debug") is True
-    store = given.pop("store", None)
-    wait, claim = (given.pop("wait"), given.pop("break_lock")) if takes_locks else (None, None)
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What the options of all commands were given."""
+
+    verbose: int
+    quiet: int
+    debug: bool
+    config: str | None
+    store: str | None = None
+    wait: float | None = None
+    break_lock: str | None = None
+    as_json: bool = False
+    yes: bool = False
+    needs_settings: bool = True
+
+
+def _run(body: Callable[..., Answer | int], command_path: str, own: Mapping[str, object], common: _Common) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         # Titles are in any language, also where cron runs us in the C locale.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
     def whole() -> int:
-        logs.set_up(verbose=verbose, quiet=quiet, config=None)
-        flags: dict[str, Value] = {"store": store if isinstance(store, str) else None}
-        flags["wait"] = wait if isinstance(wait, float) else None
-        settings = load_settings(flags)
-        logs.set_up(verbose=verbose, quiet=quiet, config=settings.optional("log_config"))
-        if isinstance(claim, str):
-            _break_lock(settings, command_path, claim)
-        return body(Run(command_path, flags, settings), **given)
+        try:
+            with demanding_a_directory():
+                return _whole(body, command_path, own, common)
+        except VmcatcherError as error:
+            if common.as_json:
+                _print_envelope(command_path, None, [(None, error)], error.exit_code)
+            raise
 
-    return bounded(whole, classic=False, debug=debug)
+    return bounded(whole, classic=False, debug=common.debug)
+
+
+def _whole(body: Callable[..., Answer | int], command_path: str, own: Mapping[str, object], common: _Common) -> int:
+    verbose, quiet = common.verbose, common.quiet
+    logs.set_up(verbose=verbose, quiet=quiet, config=None)
+    flags: dict[str, Value] = {"store": common.store, "wait": common.wait}
+    settings = load_settings(flags, file=common.config) if common.needs_settings else default_settings()
+    logs.set_up(verbose=verbose, quiet=quiet, config=settings.optional("log_config"))
+    if common.break_lock is not None:
+        _break_lock(settings, command_path, common.break_lock)
+    run = Run(command_path, flags, settings, common.config, quiet > 0, common.yes, common.as_json)
+    answer = body(run, **own)
+    if isinstance(answer, int):
+        return answer
+    if common.as_json:
+        failed = [(failure.subject, failure.error) for failure in answer.failed]
+        _print_envelope(command_path, answer.result, failed, answer.exit_code)
+    elif not (answer.is_report and run.is_quiet):
+        from vmcatcher.cli.output.screen import make_screen  # noqa: PLC0415 - likewise
+
+        answer.show(make_screen(settings.environment, _now()))
+    if not answer.is_told:
+        _complain(answer.failed)
+    return answer.exit_code
+
+
+def _now() -> datetime:
+    from vmcatcher import wiring  # noqa: PLC0415 - likewise
+
+    return wiring.clock()
+
+
+def _complain(failed: Sequence[Failure]) -> None:
+    for failure in failed:
+        text = failure.error.one_line()
+        logger.error("%s [%s]", text if failure.subject in text else f"{failure.subject}: {text}", failure.error.id)
+
+
+def _print_envelope(
+    command_path: str,
+    result: Mapping[str, object] | None,
+    errors: Sequence[tuple[str | None, VmcatcherError]],
+    code: int,
+) -> None:
+    from vmcatcher.cli.output.envelope import envelope  # noqa: PLC0415 - likewise
+
+    text = envelope(command_path.removeprefix("vmcatcher "), result, errors, code)
+    print_bytes(f"{text}\n".encode("ascii"))
+    flush()
 
 
 def _break_lock(settings: Settings, command_path: str, claim: str) -> None:
-    from vmcatcher import wiring  # noqa: PLC0415 - `--help` must not pay for it
+    from vmcatcher import wiring  # noqa: PLC0415 - likewise
 
     context = wiring.reading(settings, command_path)
     if context is not None:
         context.break_claim(claim)
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0

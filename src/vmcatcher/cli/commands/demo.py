@@ -14,19 +14,16 @@ if TYPE_CHECKING:
     from vmcatcher.settings import Settings
 
 
-def add_to(program: typer.Typer) -> None:
-    """Add the command to the program."""
-    command(
-        program,
-        "demo",
-        epilog=examples(
-            "vmcatcher demo",
-            "vmcatcher demo --keep /tmp/playground    # go on from there by hand",
-        ),
-        needs_store=False,
-    )(demo)
-
-
+@command(
+    "demo",
+    "demo",
+    epilog=examples(
+        "vmcatcher demo",
+        "vmcatcher demo --keep /tmp/playground    # go on from there by hand",
+    ),
+    needs_store=False,
+    has_json=False,
+)
 def demo(
     run: Run,
     *,
@@ -53,4 +50,9 @@ def demo(
 def _wants_colour(settings: Settings) -> bool:
     """Tell whether stdout is a terminal that shows colours, and nobody asked for none (no-color.org)."""
     environment = settings.environment
-    return sys.stdout.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    return (
+        sys.stdout is not None
+        and sys.stdout.isatty()
+        and not environment.get("NO_COLOR")
+        and environment.get("TERM") != "dumb"
+    )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import enum
-import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from vmcatcher.cli.commands.common import Run, command, examples, group
+from vmcatcher.cli.commands.common import Answer, Run, command, examples
 
 if TYPE_CHECKING:
+    from vmcatcher.cli.output.screen import Screen
     from vmcatcher.services.stores import Examination
     from vmcatcher.store.layout import Layout
 
-store = group("Make a store, and see whether one holds together.")
 logger = logging.getLogger("main")
 
 _DAMAGED: Final = 1
@@ -30,7 +29,7 @@ class _Locks(enum.Enum):
 
 
 @command(
-    store,
+    "store",
     "init",
     epilog=examples(
         "vmcatcher store init /srv/vmcatcher",
@@ -51,29 +50,32 @@ def init(
         _Locks | None,
         typer.Option(help="Locks of the store: kernel (the default), or claim for one that several hosts share."),
     ] = None,
-) -> int:
+) -> Answer:
     """Make a store where none is. One that is there stays as it is."""
     from vmcatcher import wiring  # noqa: PLC0415 - `--help` must not pay for it
-    from vmcatcher.errors import printable  # noqa: PLC0415 - likewise
+    from vmcatcher.errors.rules import OptionsContradict  # noqa: PLC0415 - likewise
     from vmcatcher.services.stores import init_store  # noqa: PLC0415 - likewise
 
+    if directory is not None and run.flags.get("store") is not None:
+        raise OptionsContradict(one=f"--store {run.flags['store']}", other=directory)
     choice = wiring.choose_store(run.with_flag("store", directory).settings)
     made = init_store(choice.root, blobs=blobs or None, locks=locks.value if locks else None, database=choice.database)
-    where = f"{printable(made.root)}, image bytes in {printable(made.blobs)}"
-    run.write_line(f"made the store {where}" if made.is_new else f"the store is there already: {where}")
-    return 0
+    where = f"{made.root}, image bytes in {made.blobs}"
+    text = f"made the store {where}" if made.is_new else f"the store is there already: {where}"
+    result = {"store": made.root, "blobs": made.blobs, "made": made.is_new}
+    return Answer(result, lambda screen: screen.line(text), is_report=True)
 
 
 @command(
-    store,
+    "store",
     "check",
     takes_locks=True,
     epilog="Ends with 0 when the store is sound, 4 when there are only notes, 1 when there is damage; after a repair, "
     "by what is left.\n\n"
     + examples(
         "vmcatcher store check --store /srv/vmcatcher",
-        "vmcatcher store check --data --json | jq '.findings[] | select(.damage)'",
-        "vmcatcher store check --data --repair        # then: vmcatcher_subscribe -U; vmcatcher_cache",
+        "vmcatcher store check --data --json | jq '.result.findings[] | select(.damage)'",
+        "vmcatcher store check --data --repair        # then: vmcatcher sync",
     ),
 )
 def check(
@@ -84,14 +86,12 @@ def check(
         bool,
         typer.Option(help="Make again what follows from other files; move what cannot be trusted into quarantine."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as one JSON document.")] = False,
-) -> int:
+) -> Answer:
     """Look for damage. Every finding is a line: the invariant, damage or note, the path, what is wrong with it.
 
     With --repair, whatever was done is a line before those of what is left. Nothing is deleted.
     """
     from vmcatcher import wiring  # noqa: PLC0415 - `--help` must not pay for it
-    from vmcatcher.errors import printable  # noqa: PLC0415 - likewise
     from vmcatcher.services.stores import examine_store, mend_store  # noqa: PLC0415 - likewise
     from vmcatcher.store.root import open_store  # noqa: PLC0415 - likewise
 
@@ -103,18 +103,17 @@ def check(
         found = mend_store(context, read_bytes=read_bytes, shown=shown)
     else:
         found = examine_store(layout, read_bytes=read_bytes, shown=shown)
-    for failure in found.failed:
-        logger.error("%s: %s", failure.subject, failure.error.one_line())
-    if as_json:
-        run.write_line(_document(layout, found, is_repair=repair))
-    else:
-        for line in (*found.repaired, *found.findings):
-            run.write_line(printable(line))
+    code = _DAMAGED if found.damaged else _ONLY_NOTES if found.notes else 0
     logger.info("%s: %d places damaged, %d notes", layout.root, found.damaged, found.notes)
-    return _DAMAGED if found.damaged else _ONLY_NOTES if found.notes else 0
+    return Answer(_document(layout, found), lambda screen: _show(screen, found), found.failed, code)
 
 
-def _document(layout: Layout, found: Examination, *, is_repair: bool) -> str:
+def _show(screen: Screen, found: Examination) -> None:
+    for line in (*found.repaired, *found.findings):
+        screen.line(str(line))
+
+
+def _document(layout: Layout, found: Examination) -> dict[str, object]:
     findings = [
         {"invariant": one.invariant, "damage": one.is_damage, "path": one.path, "text": one.text}
         for one in found.findings
@@ -122,7 +121,10 @@ def _document(layout: Layout, found: Examination, *, is_repair: bool) -> str:
     repaired = [
         {"invariant": one.finding.invariant, "path": one.finding.path, "text": one.text} for one in found.repaired
     ]
-    counts: dict[str, object] = {"damaged": found.damaged, "notes": found.notes}
-    if is_repair:
-        counts["repaired"] = repaired
-    return json.dumps({"format": 1, "store": layout.root, **counts, "findings": findings}, indent=2)
+    return {
+        "store": layout.root,
+        "damaged": found.damaged,
+        "notes": found.notes,
+        "repaired": repaired,
+        "findings": findings,
+    }

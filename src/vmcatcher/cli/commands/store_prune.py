@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from vmcatcher.cli.commands.common import Run, command, examples
-from vmcatcher.errors import printable
-from vmcatcher.errors.store import StoreMissing
+from vmcatcher.cli.commands.common import Answer, Run, command, examples
 
 if TYPE_CHECKING:
+    from vmcatcher.cli.output.screen import Screen
     from vmcatcher.model.retention import Retentions
     from vmcatcher.services.pruning import PruneReport
     from vmcatcher.settings import Settings
@@ -27,21 +25,6 @@ _OPTIONS: Final = {
 }
 
 
-def add_to(store: typer.Typer) -> None:
-    """Add the command to the noun."""
-    command(
-        store,
-        "prune",
-        epilog="A TIME is 90d, 12h, 30m, 2w, 0, or keep, which is for ever.\n\n"
-        "Ends with 0 when all of it was dropped, 1 when something could not be, 75 while a cache run is going on.\n\n"
-        + examples(
-            "vmcatcher store prune --dry-run                        # see what would go",
-            "vmcatcher store prune --expired-retention 30d --snapshots 365d",
-        ),
-        takes_locks=True,
-    )(prune)
-
-
 def _time(text: str) -> object:
     return typer.Option(metavar="TIME", help=text)
 
@@ -54,18 +37,30 @@ _FailedEvents = Annotated[str | None, _time("Keep events that were given up that
 _Quarantine = Annotated[str | None, _time("Keep what is in quarantine that long (default: keep).")]
 
 
+@command(
+    "store",
+    "prune",
+    epilog="A TIME is 90d, 12h, 30m, 2w, 0, or keep, which is for ever.\n\n"
+    "Ends with 0 when all of it was dropped, 1 when something could not be, 75 while a cache run is going on.\n\n"
+    + examples(
+        "vmcatcher store prune --dry-run                        # see what would go",
+        "vmcatcher store prune --expired-retention 30d --snapshots 365d",
+    ),
+    takes_locks=True,
+)
 def prune(  # noqa: PLR0913 - a parameter for each flag: typer reads them from here
     run: Run,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be dropped and change nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as one JSON document.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("-n", "--dry-run", help="Say what would be dropped and change nothing.")
+    ] = False,
     expired_retention: _Expired = None,
     grace: _Grace = None,
     snapshots: _Snapshots = None,
     event_log: _EventLog = None,
     failed_events: _FailedEvents = None,
     quarantine: _Quarantine = None,
-) -> int:
+) -> Answer:
     """Drop what has been kept long enough: expired images, then bytes that nothing needs.
 
     Never dropped: images in use, images that a current list names and you selected, whatever owes an event, the
@@ -75,24 +70,26 @@ def prune(  # noqa: PLR0913 - a parameter for each flag: typer reads them from h
     from vmcatcher.services.pruning import plan_pruning, prune_store  # noqa: PLC0415 - likewise
 
     given = (expired_retention, grace, snapshots, event_log, failed_events, quarantine)
-    for kind, value in zip(_OPTIONS, given, strict=True):
-        run = run.with_flag(f"retention_{kind}", value)
+    run = run.with_flags({f"retention_{kind}": value for kind, value in zip(_OPTIONS, given, strict=True)})
     settings = run.settings
     retentions = _retentions(settings)
-    context = wiring.reading(settings, run.command) if dry_run else wiring.writing(settings, run.command)
-    if context is None:
-        raise StoreMissing(path=wiring.choose_store(settings).root)
+    context = run.demanding() if dry_run else run.writing()
     shown = wiring.shown_views(settings, context.layout)
+    is_told = not (run.is_json or run.is_quiet)
     if dry_run:
         report = plan_pruning(context, shown, retentions)
-        lines = ["nothing is changed; this is what would be dropped:", *map(printable, report.dropped)]
-        for line in () if as_json else lines:
-            run.write_line(line)
     else:
-        told = (lambda _: None) if as_json else (lambda one: run.write_line(printable(one)))
-        report = prune_store(context, shown, retentions, told)
-    run.write_line(_document(context.layout.root, report, dry_run=dry_run) if as_json else _total(report))
-    return 1 if report.failed else 0
+        # At once, each: it may take a while, and be interrupted.
+        report = prune_store(context, shown, retentions, run.write_printable if is_told else lambda _: None)
+    document = _document(context.layout.root, report, dry_run=dry_run)
+    return Answer(
+        document,
+        lambda screen: _show(screen, report, dry_run=dry_run),
+        report.failed,
+        code=1 if report.failed else 0,
+        is_report=not dry_run,
+        is_told=True,
+    )
 
 
 def _retentions(settings: Settings) -> Retentions:
@@ -110,11 +107,17 @@ def _given_by(settings: Settings, kind: str) -> str:
     return f"retention.{kind} in {source}" if os.path.isabs(source) else source
 
 
-def _total(report: PruneReport) -> str:
-    return f"total: {len(report.dropped)} things, {report.freed_bytes} bytes"
+def _show(screen: Screen, report: PruneReport, *, dry_run: bool) -> None:
+    if dry_run:
+        screen.line("nothing is changed; this is what would be dropped:")
+        for one in report.dropped:
+            screen.line(str(one))
+    from vmcatcher.cli.output.human import counted  # noqa: PLC0415 - likewise
+
+    screen.line(f"total: {counted(len(report.dropped), 'thing')}, {counted(report.freed_bytes, 'byte')}")
 
 
-def _document(root: str, report: PruneReport, *, dry_run: bool) -> str:
+def _document(root: str, report: PruneReport, *, dry_run: bool) -> dict[str, object]:
     dropped = [
         {
             "kind": one.kind,
@@ -126,13 +129,4 @@ def _document(root: str, report: PruneReport, *, dry_run: bool) -> str:
         }
         for one in report.dropped
     ]
-    failed = [{"subject": one.subject, "id": one.error.id, "text": one.error.one_line()} for one in report.failed]
-    document = {
-        "format": 1,
-        "store": root,
-        "dry_run": dry_run,
-        "freed": report.freed_bytes,
-        "dropped": dropped,
-        "failed": failed,
-    }
-    return json.dumps(document, indent=2)
+    return {"store": root, "dry_run": dry_run, "freed": report.freed_bytes, "dropped": dropped}

@@ -2,87 +2,72 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from vmcatcher.cli.commands.common import Run, command, examples
-from vmcatcher.errors import printable
-from vmcatcher.errors.store import StoreMissing
+from vmcatcher.cli.commands.common import Answer, Run, command, examples
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from vmcatcher.store.stats import Stats, Tally
-
-logger = logging.getLogger("main")
+    from vmcatcher.cli.output.screen import Screen
+    from vmcatcher.store.stats import Stats
 
 
-def add_to(store: typer.Typer) -> None:
-    """Add the command to the noun."""
-    command(
-        store,
-        "stats",
-        epilog="Ends with 0, or with 1 when something could not be read and is not counted.\n\n"
-        + examples(
-            "vmcatcher store stats",
-            "vmcatcher store stats --json | jq '.kinds[\"blobs unneeded\"].allocated'",
-        ),
-    )(stats)
-
-
-def stats(
-    run: Run, *, as_json: Annotated[bool, typer.Option("--json", help="Show as one JSON document.")] = False
-) -> int:
+@command(
+    "store",
+    "stats",
+    epilog="In a pipe each line begins with kind or space. Ends with 0, or with 1 when something could not be read and "
+    "is not counted.\n\n"
+    + examples(
+        "vmcatcher store stats",
+        "vmcatcher store stats --json | jq '.result.kinds[\"blobs unneeded\"].allocated'",
+    ),
+)
+def stats(run: Run) -> Answer:
     """Show how much of everything the store holds, what it takes on disk, and how much space is left."""
     from vmcatcher import wiring  # noqa: PLC0415 - `--help` must not pay for it
+    from vmcatcher.services.context import Failure  # noqa: PLC0415 - likewise
     from vmcatcher.services.pruning import count_store  # noqa: PLC0415 - likewise
 
-    context = wiring.reading(run.settings, run.command)
-    if context is None:
-        raise StoreMissing(path=wiring.choose_store(run.settings).root)
+    context = run.demanding()
     found = count_store(context, wiring.shown_views(run.settings, context.layout))
-    if as_json:
-        run.write_line(_document(context.layout.root, found))
-    else:
-        for tally in found.tallies:
-            run.write_line(_line(tally))
-        for one in found.file_systems:
-            run.write_line(f"space at {printable(one.path)}: {one.free_bytes} bytes free of {one.total_bytes}")
-    for error in found.errors:
-        logger.error("not counted: %s", error.one_line())
-    return 1 if found.errors else 0
+    failed = tuple(Failure("not counted", error) for error in found.errors)
+    return Answer(_document(context.layout.root, found), lambda screen: _show(screen, found), failed)
 
 
-def _line(tally: Tally) -> str:
-    parts = [str(tally.count)]
-    if tally.size_bytes is not None:
-        parts.append(f"{tally.size_bytes} bytes ({tally.allocated_bytes} on disk)")
-    if tally.oldest is not None:
-        parts.append(f"{_text(tally.oldest)} to {_text(tally.newest)}")
-    return f"{tally.kind}: {', '.join(parts)}"
+def _show(screen: Screen, found: Stats) -> None:
+    from vmcatcher.cli.output.screen import Column, Kind  # noqa: PLC0415 - likewise
+
+    screen.table(
+        (
+            Column("what"),
+            Column("kind"),
+            Column("number", Kind.COUNT),
+            Column("size", Kind.SIZE),
+            Column("on disk", Kind.SIZE),
+            Column("oldest", Kind.AGE),
+            Column("newest", Kind.AGE),
+        ),
+        [
+            ("kind", one.kind, one.count, one.size_bytes, one.allocated_bytes, one.oldest, one.newest)
+            for one in found.tallies
+        ],
+    )
+    screen.line("") if screen.is_terminal else None
+    screen.table(
+        (Column("what"), Column("at", Kind.NAME), Column("free", Kind.SIZE), Column("total", Kind.SIZE)),
+        [("space", one.path, one.free_bytes, one.total_bytes) for one in found.file_systems],
+    )
 
 
-def _text(instant: datetime | None) -> str | None:
-    from vmcatcher.model.instant import instant_text  # noqa: PLC0415 - likewise
-
-    return None if instant is None else instant_text(instant)
-
-
-def _document(root: str, found: Stats) -> str:
+def _document(root: str, found: Stats) -> dict[str, object]:
     kinds = {
         one.kind: {
             "count": one.count,
             "bytes": one.size_bytes,
             "allocated": one.allocated_bytes,
-            "oldest": _text(one.oldest),
-            "newest": _text(one.newest),
+            "oldest": one.oldest,
+            "newest": one.newest,
         }
         for one in found.tallies
     }
     spaces = [{"path": one.path, "total": one.total_bytes, "free": one.free_bytes} for one in found.file_systems]
-    unread = [{"id": one.id, "text": one.one_line()} for one in found.errors]
-    document = {"format": 1, "store": root, "kinds": kinds, "file_systems": spaces, "unread": unread}
-    return json.dumps(document, indent=2)
+    return {"store": root, "kinds": kinds, "file_systems": spaces}

@@ -129,7 +129,7 @@ class Adoption:
             # The bytes prove themselves, so they need not be fetched; that they are endorsed, a list has to say.
             if not self._work.is_dry:
                 adoption.adopt(self._layout, found, may_copy=False)
-            why = "its list is not proved; import again after vmcatcher_subscribe -U, before the next cache run"
+            why = "its list is not proved; import again after vmcatcher_subscribe -U, before the next cache run or sync"
         return FileNotAdopted(path=found.path, why=why)
 
     def _take_one_expired(self, image: ImageId, found: Found, entry: object) -> None:

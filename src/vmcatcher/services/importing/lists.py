@@ -175,7 +175,10 @@ def report_history(work: Work, subscription: Subscription, history: History) -> 
     tally.count("lists kept aside", len(history.aside) + len(history.proved) - len(kept))
     if not kept:
         if history.aside or history.newest_lost:
-            tally.warn(f"{subject} has no current list until vmcatcher_subscribe -U; nothing expires meanwhile")
+            tally.warn(
+                f"{subject} has no current list until `vmcatcher sync` (vmcatcher_subscribe -U); "
+                "nothing expires meanwhile"
+            )
         return
     for text in (*kept[-1].verified.warnings, *kept[-1].parsed.warnings):
         tally.warn(f"{subject}: {text}")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vmcatcher.errors.requests import BadPassword, ImageOfAnotherList
-from vmcatcher.model.subscription import AcceptedImage, Subscription, TlsTrust
+from vmcatcher.model.subscription import AcceptedImage, Decided, Subscription, TlsTrust
 from vmcatcher.services.importing.lists import History, is_begun, keep_history, prove_history, report_history
 from vmcatcher.services.subscriptions import demand_sendable
 from vmcatcher.store import files, index, snapshots, subscriptions
@@ -105,7 +105,8 @@ def _accepted(work: Work, row: ClassicSubscription) -> tuple[AcceptedImage, ...]
             taken = ImageOfAnotherList(image=image.identifier, list_id=row.identifier, why=why)
             work.tally.fail(f"ImageDefinition row {image.row}", taken)
         else:
-            found.append(AcceptedImage(image.identifier, image.is_selected))
+            decided = Decided.BY_HAND if image.is_selected else None
+            found.append(AcceptedImage(image.identifier, image.is_selected, decided))
     return tuple(found)
 
 
