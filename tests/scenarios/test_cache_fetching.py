@@ -47,7 +47,7 @@ def test_what_was_withdrawn_leaves_before_anything_is_fetched(joined: Site):
     joined.told()
     joined.expect(0, "subscribe", "--imagelist-newimage-subscribe", "-u", LIST_ID)
     republish(joined, "2", joined.image(1), joined.image(2, "2"), joined.image(4))
-    joined.cache()
+    joined.cache("--jobs", "1")
     assert joined.told() == [
         "ProcessPrefix",
         "ExpirePrefix 3", "ExpirePostfix 3",
@@ -83,7 +83,7 @@ def test_replacement_that_cannot_be_had_lets_the_old_version_leave_at_the_end(jo
     republish(joined, "2", joined.image(1, "2"), joined.image(2), joined.image(3, "2"))
     joined.server.withdraw("/images/1-v2.raw")
     joined.told()
-    joined.cache(code=75)
+    joined.cache("--jobs", "1", code=75)
     assert joined.told() == [
         "ProcessPrefix",
         "ExpirePrefix 1", "ExpirePostfix 1",

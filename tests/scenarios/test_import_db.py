@@ -598,7 +598,9 @@ def test_list_that_cannot_be_proved_is_kept_aside_with_the_reason(
     report = empty.report(code=1)
     assert empty.problems(report) == ["stored-list-not-proved", "file-not-adopted"]
     assert why in report["left_out"][0]["text"]
-    assert any("has no current list until `vmcatcher sync` (vmcatcher_subscribe -U)" in note for note in report["notes"])
+    assert any(
+        "has no current list until `vmcatcher sync` (vmcatcher_subscribe -U)" in note for note in report["notes"]
+    )
     kept = sorted((empty.store / "quarantine").iterdir())
     assert [path.suffix for path in kept] == [".json", ".smime"]
     assert kept[1].read_bytes() == signed

@@ -175,7 +175,7 @@ def test_image_goes_through_its_standings(joined: Site):
     found.append(standing())
     vmcatcher(joined, "image", "unsubscribe", image_id(1))
     found.append(standing())
-    assert found == ["available", "wanted", "cached", "missing", "gone"]
+    assert found == ["available", "wanted", "cached", "unavailable", "gone"]
 
 
 def test_images_that_are_unknown_keep_no_other_from_being_selected(joined: Site):
@@ -317,3 +317,12 @@ def test_update_fetches_all_lists_or_those_that_are_named(joined: Site):
     assert vmcatcher(joined, "subscription", "update").lines == [f"{LIST_ID}\tunchanged\t2\t2\t0"]
     assert vmcatcher(joined, "subscription", "update", "-q").out == ""
     assert "[name-unknown]" in vmcatcher(joined, "subscription", "update", "nonesuch", code=1).err
+
+
+def test_image_of_which_an_earlier_version_is_there_is_outdated(joined: Site):
+    joined.select(1)
+    joined.cache()
+    joined.publish("2", joined.image(1, content=b"another"), joined.image(2))
+    joined.expect(0, "subscribe", "-U")
+    [row, _] = vmcatcher(joined, "image", "list", "--json").answer["images"]
+    assert (row["standing"], row["cached"]) == ("outdated", True)

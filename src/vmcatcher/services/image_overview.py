@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vmcatcher.services.images import ImageInfo
     from vmcatcher.services.listing import ListedImages
 
-Standing = Literal["cached", "wanted", "available", "missing", "gone", "vetoed", "outdated", "awaited"]
+Standing = Literal["cached", "outdated", "wanted", "available", "unavailable", "gone", "vetoed", "awaited"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class ImageRow:
     image: ImageId
     list_id: ListId
     standing: Standing
-    """`cached`: selected, available, in the endorsed view. `wanted`: selected and available, to be fetched by the next
-    run. `available`: not selected. `missing`: selected, but no current trusted list names it. `gone`: neither.
-    `vetoed`: its bytes have a veto. `awaited`: its subscription has no list yet; the next run fetches it. `outdated`, of
-    an earlier time only: in the cache, and not endorsed."""
+    """`cached`: selected, available, in the endorsed view. `outdated`: so is an earlier version, and the next run
+    replaces it; of an earlier time: in the cache, and not endorsed. `wanted`: selected and available, to be fetched by
+    the next run. `available`: not selected. `unavailable`: selected, but no current trusted list names it. `gone`:
+    neither. `vetoed`: its bytes have a veto. `awaited`: its subscription has no list yet; the next run fetches it."""
     selected: bool | None
     """None of an earlier time: decisions have no versions."""
     available: bool
@@ -108,13 +108,15 @@ def _row_then(one: ImageThen) -> ImageRow:
     )
 
 
-def _endorsed(context: Context) -> frozenset[str]:
-    found: set[str] = set()
+def _endorsed(context: Context) -> dict[str, frozenset[Sha512]]:
+    """Return the digests of what is in the endorsed view, by image."""
+    found: dict[str, frozenset[Sha512]] = {}
     for image in cache.cached_images(context.layout):
         records, _ = cache.readable_records(context.layout, image)
-        if any(record.state is State.ENDORSED for record in records):
-            found.add(image)
-    return frozenset(found)
+        shown = frozenset(record.sha512 for record in records if record.state is State.ENDORSED)
+        if shown:
+            found[image] = shown
+    return found
 
 
 def _named(context: Context, one: ListedImages) -> dict[str, tuple[Image, datetime]] | None:
@@ -135,13 +137,15 @@ def _row(
     state: int,
     list_id: ListId,
     named: Mapping[str, tuple[Image, datetime]],
-    in_cache: frozenset[str],
+    in_cache: Mapping[str, frozenset[Sha512]],
     unwanted: frozenset[Sha512],
 ) -> ImageRow:
     found, until = named.get(image, (None, None))
     selected, available, cached = bool(state & SELECTED), bool(state & AVAILABLE), image in in_cache
     digest = found.sha512 if found else None
     standing = _standing(selected=selected, available=available, cached=cached)
+    if standing == "cached" and digest not in in_cache[image]:
+        standing = "outdated"
     return ImageRow(
         image=image,
         list_id=list_id,
@@ -162,7 +166,7 @@ def _standing(*, selected: bool, available: bool, cached: bool) -> Standing:
         return "cached" if cached else "wanted"
     if available:
         return "available"
-    return "missing" if selected else "gone"
+    return "unavailable" if selected else "gone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ _Images = Annotated[
 _TONES: Final[Mapping[str, Tone]] = {
     "cached": "good",
     "wanted": "warn",
-    "missing": "bad",
-    "outdated": "bad",
+    "unavailable": "bad",
+    "outdated": "warn",
     "awaited": "warn",
     "vetoed": "bad",
     "gone": "dim",
@@ -40,7 +40,8 @@ _TONES: Final[Mapping[str, Tone]] = {
     "image",
     "list",
     epilog="In a pipe a line for each: image, standing, list, version, size in bytes, end, title. The standing is "
-    "cached, wanted (the next run fetches it), available (not selected), missing (selected, but no list names it now), "
+    "cached, outdated (an earlier version is), wanted (the next run fetches it), available (not selected), unavailable "
+    "(selected, but no list names it now), "
     "gone, vetoed, or awaited (its list was not fetched yet).\n\n"
     "With --at: what was endorsed and what was in the cache then, from the lists and records that are kept. Available "
     "is what was endorsed and not in the cache, outdated what was in the cache and not endorsed. What was selected "

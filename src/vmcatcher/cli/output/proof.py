@@ -76,6 +76,7 @@ def report_document(found: ProofReport, directory: str | None) -> dict[str, obje
             for one in found.findings
         ],
         "holds": not found.refusals,
+        "is_anchored_by_itself": directory is None,
     }
 
 
