@@ -344,3 +344,18 @@ def test_clock_that_jumps_back_expires_nothing_and_fetches_nothing(kept: Site, y
     assert kept.told() == ["ProcessPrefix", "ProcessPostfix"]
     assert list(kept.endorsed()) == [image_id(1)]
     assert kept.server.requests == []
+
+
+@pytest.mark.parametrize("how", ["signer revoked"])
+def test_revocation_that_was_found_holds_where_its_list_is_lost(cached: Site, how: str):
+    DEPARTURES[how].change(cached)
+    cached.cache()
+    assert cached.endorsed() == {}
+    cached.told()
+    cached.pki.remove_crl()
+    result = cached.run("cache", "-x", f"cat >> {cached.events}")
+    assert (result.code, "an earlier run found" in result.err) == (0, True), result
+    assert cached.told() == ["ProcessPrefix", "ProcessPostfix"]
+    assert cached.states()[image_id(1)] == 1
+    planned = cached.run("vmcatcher", "plan", "--offline", "--json").answer
+    assert planned["images"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Final
 
+from vmcatcher.errors.base import PublisherError
 from vmcatcher.errors.certificates import CertificateRefused
 from vmcatcher.light import dataclass
 
@@ -39,6 +40,19 @@ class CaRevoked(CertificateRevoked):
         "the CA certificate {subject} (serial {serial}) was revoked by {issuer} on {since}, reason: {reason}"
     )
     hint: ClassVar[str] = "nothing that this CA signed can be trusted; update the CA certificates of this machine"
+
+
+@dataclass(eq=False)
+class RevokedBefore(PublisherError):
+    """An earlier run found the signer or a CA of its chain revoked, and no revocation list can tell now."""
+
+    reason: str
+    id: ClassVar[str] = "revoked-before"
+    message: ClassVar[str] = (
+        "an earlier run found this list's signer or CA revoked ({reason}), and the revocation list that said so is "
+        "missing or no use now"
+    )
+    hint: ClassVar[str] = "it stays revoked until a current revocation list says otherwise: run fetch-crl"
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmcatcher.errors.admission import EndorserNotLinked
 from vmcatcher.errors.certificates import CertificateRefused, SignerExtendedUsage, SignerIsCa, SignerKeyUsage
-from vmcatcher.errors.revocation import CaRevoked, SignerRevoked
+from vmcatcher.errors.revocation import CaRevoked, RevokedBefore, SignerRevoked
 from vmcatcher.errors.trust import WeakDigest
 from vmcatcher.model import admission
 from vmcatcher.model.imagelist import parse_image_list
@@ -15,7 +15,7 @@ from vmcatcher.model.plan import Standing
 from vmcatcher.model.record import Reason
 from vmcatcher.model.validity import held_to_limit, limit_of
 from vmcatcher.services.newest import is_outrun
-from vmcatcher.store import snapshots
+from vmcatcher.store import snapshots, subscriptions
 from vmcatcher.trust.verify import judge
 
 if TYPE_CHECKING:
@@ -82,6 +82,11 @@ def judge_subscription(
         admission.demand_linked(verified, subscription, known)
     except (EndorserNotLinked, *_LOST) as error:
         return Judgement(Standing(subscription, gone=_reason(error)), snapshot, refusal=error)
+    before = _revoked_before(context, subscription, snapshot)
+    if before is not None and rules.crl != "off" and len(verified.crls) < len(verified.chain) - 1:
+        # Losing a revocation list keeps what was admitted; it must not bring back what was taken away for it.
+        lost = RevokedBefore(reason=before.value)
+        return Judgement(Standing(subscription, gone=before), snapshot, refusal=lost)
     # The other images are not even read: a run asks for none of them. A version of one leaves for not being selected,
     # whatever the list says of it.
     parsed = parse_image_list(verified.content, only=subscription.selected)
@@ -96,6 +101,14 @@ def judge_subscription(
 def limited(context: Context, subscription: Subscription, listed: ImageList) -> ImageList:
     """Return a list that ends where this site lets it end, if that is earlier than its endorser does."""
     return held_to_limit(listed, limit_of(subscription.max_validity_s, context.max_validity_s))
+
+
+def _revoked_before(context: Context, subscription: Subscription, snapshot: Snapshot) -> Reason | None:
+    """Return the revocation that the last run found for this very list, as far as that is still known."""
+    verdict = subscriptions.read_verdict(context.layout, subscription.identifier)
+    if verdict is None or verdict.snapshot != snapshot.name:
+        return None
+    return next((one for one in (Reason.SIGNER_REVOKED, Reason.CA_REVOKED) if one.value == verdict.reason), None)
 
 
 def _reason(error: VmcatcherError) -> Reason:

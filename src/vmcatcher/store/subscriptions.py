@@ -264,7 +264,10 @@ def put_fetch_notes(layout: Layout, list_id: str, notes: FetchNotes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the last cache run found when it judged a snapshot's trust again; a projection for queries."""
+    """What the last cache run found when it judged a snapshot's trust again, for queries.
+
+    A revocation that it found also holds as long as no revocation list can tell.
+    """
 
     snapshot: str
     reason: str | None
