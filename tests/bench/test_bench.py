@@ -53,7 +53,7 @@ def test_every_row_is_measured_printed_and_written(tmp_path: Path) -> None:
     assert [name for name in ROWS if not name.startswith("scale-") and f"| `{name}` |" not in page] == []
     assert "| cache with nothing to do |" in page
     profiles = {path.name: path.read_text() for path in (tmp_path / "profiles").glob("*.txt")}
-    assert "services.standing" in profiles["scale-cache-0.txt"]
+    assert "by room, without what it calls:" in profiles["scale-cache-0.txt"]
     assert "store.index_text" in profiles["list-0.txt"]
     assert not any("sqlite3" in text.partition("\n")[0] for text in profiles.values())
 

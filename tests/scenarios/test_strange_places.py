@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -26,7 +27,7 @@ def joined(site: Site) -> Site:
 def in_shell(site: Site, line: str) -> Result:
     """Run a line of a shell, in which `vmcatcher` is the installed command."""
     done = subprocess.run(
-        ["sh", "-c", line.replace("vmcatcher", shlex.quote(VMCATCHER), 1)],
+        ["sh", "-c", re.sub(r"(?<!\S)vmcatcher(?= )", shlex.quote(VMCATCHER), line, count=1)],
         env={**os.environ, **site.environment},
         cwd=site.root,
         capture_output=True,

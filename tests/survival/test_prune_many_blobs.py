@@ -71,7 +71,7 @@ def test_fault_93_queries_and_idle_cache_runs_look_at_no_blob_but_their_own(site
 @pytest.mark.timeout(300)
 def test_fault_93_twenty_thousand_blobs_are_counted_and_dropped_and_no_other(site: Site):
     own = prepare(site, _SOME)
-    counted = vmcatcher(site, "store", "stats", "--json").json["kinds"]
+    counted = vmcatcher(site, "store", "stats", "--json").answer["kinds"]
     assert (counted["blobs needed"]["count"], counted["blobs unneeded"]["count"]) == (2, _SOME)
     planned = prune(site, "--dry-run")
     assert len(planned.lines) == _SOME + 2

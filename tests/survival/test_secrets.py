@@ -215,7 +215,7 @@ def _everything(site: Site) -> Iterator[Result]:
         yield site.run("vmcatcher", "event", "retry", "--owed", *say_all, "-x", "env; exit 1")
     waiting = site.run("vmcatcher", "event", "list", "--json", *say_all)
     yield waiting
-    for one in waiting.json["events"]:
+    for one in waiting.answer["events"]:
         yield site.run("vmcatcher", "event", "show", one["id"], "--json", *say_all)
     for words in _NOUN_VERB:
         yield site.run("vmcatcher", *words, *say_all)
