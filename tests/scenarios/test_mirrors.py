@@ -61,7 +61,7 @@ def test_second_store_fills_itself_from_the_directory_of_the_first(filled: Site)
     filled.cache(code=75)
     assert filled.endorsed() == {}
     filled.told()
-    result = filled.cache("-v", VMCATCHER_MIRRORS=str(first / "blobs"))
+    result = filled.cache("-v", "--jobs", "1", VMCATCHER_MIRRORS=str(first / "blobs"))
     assert result.err.count(f" source=mirror from=file://{first}/blobs ") == 2
     assert sorted(filled.endorsed()) == [image_id(1), image_id(2)]
     assert filled.told() == [
